@@ -1,0 +1,47 @@
+#include "bind_work.hpp"
+
+#include <cmath>
+
+#include "millrace/lab/work_handler.hpp"
+
+namespace py = pybind11;
+
+namespace millrace::bindings {
+
+namespace {
+
+base::Duration nanoseconds(double seconds) {
+  return static_cast<base::Duration>(std::llround(seconds * 1e9));
+}
+
+lab::WorkOptions make_options(double cpu_seconds, double wait_seconds, double slow_fraction,
+                              double slow_cpu_seconds, double slow_wait_seconds,
+                              std::uint64_t seed) {
+  return {.usual = {nanoseconds(cpu_seconds), nanoseconds(wait_seconds)},
+          .slow = {nanoseconds(slow_cpu_seconds), nanoseconds(slow_wait_seconds)},
+          .slow_fraction = slow_fraction,
+          .seed = seed};
+}
+
+}  // namespace
+
+void bind_work(py::module_& module) {
+  using namespace py::literals;
+
+  py::class_<lab::WorkOptions>(module, "NativeWork")
+      .def(py::init(&make_options), py::kw_only(), "cpu_seconds"_a = 0.0, "wait_seconds"_a = 0.0,
+           "slow_fraction"_a = 0.0, "slow_cpu_seconds"_a = 0.0, "slow_wait_seconds"_a = 0.0,
+           "seed"_a = 1)
+      .def(
+          "is_slow",
+          [](const lab::WorkOptions& options, std::uint64_t ordinal) {
+            return lab::is_slow(options, ordinal);
+          },
+          "ordinal"_a);
+}
+
+std::unique_ptr<server::Handler> make_work_handler(py::handle target) {
+  return std::make_unique<lab::WorkHandler>(target.cast<const lab::WorkOptions&>());
+}
+
+}  // namespace millrace::bindings

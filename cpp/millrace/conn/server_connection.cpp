@@ -1,0 +1,321 @@
+#include "millrace/conn/server_connection.hpp"
+
+#include <utility>
+
+namespace millrace::conn {
+
+using base::Errc;
+using base::Error;
+using base::Time;
+using trace::Moment;
+
+// ---------------------------------------------------------------------------------------------- the set
+
+void ConnectionSet::go_away() {
+  for (auto* connection = first_; connection;) {
+    auto* const next = connection->next_;
+    (void)connection->pump_.send(0, http::GoAway{});  // a closed one has nothing to be told
+    connection = next;
+  }
+}
+
+void ConnectionSet::abort_all(const Error& why) {
+  for (auto* connection = first_; connection;) {
+    auto* const next = connection->next_;
+    connection->pump_.abort(why);
+    connection = next;
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- life
+
+ServerConnection::ServerConnection(net::Reactor& reactor, std::unique_ptr<net::Stream> stream, std::unique_ptr<proto::Codec> codec,
+                                   Service& service, trace::Sink& sink, ConnectionSet& set, const ServerConnectionOptions& options)
+    : pump_(reactor, std::move(stream), std::move(codec), *this, options.pump),
+      service_(service),
+      sink_(sink),
+      set_(set),
+      options_(options) {
+  next_ = set_.first_;
+  if (next_) next_->previous_ = this;
+  set_.first_ = this;
+  ++set_.size_;
+  reactor.counters().connections_opened.add();
+  reactor.counters().connections_open.add();
+}
+
+ServerConnection::~ServerConnection() = default;
+
+void ServerConnection::on_closed(const Error* why) {
+  closed_ = true;
+  (previous_ ? previous_->next_ : set_.first_) = next_;
+  if (next_) next_->previous_ = previous_;
+  --set_.size_;
+  pump_.reactor().counters().connections_open.subtract();
+  release_all_done(0);
+  break_off_all(why ? *why : Error{Errc::connection_closed, {}, {}});
+  service_.on_connection_closed();
+  dispose_if_over();
+}
+
+void ServerConnection::dispose_if_over() {
+  if (!closed_ || open_ || done_ || std::exchange(disposed_, true)) return;
+  pump_.reactor().dispose(this);
+}
+
+// ---------------------------------------------------------------------------------------------- what comes in
+
+void ServerConnection::on_event(http::Event event, Time ready, Time received) {
+  if (auto* head = std::get_if<http::HeadReceived>(&event.what)) {
+    open_exchange(event.stream, std::move(*head), ready, received);
+    return;
+  }
+  auto* const exchange = find(event.stream);
+  if (!exchange) return;  // answered before its body was whole; the rest is nobody's
+  if (auto* data = std::get_if<http::Data>(&event.what)) {
+    take_data(*exchange, std::move(data->bytes));
+  } else if (auto* end = std::get_if<http::End>(&event.what)) {
+    take_end(*exchange, std::move(end->trailers));
+  } else if (auto* reset = std::get_if<http::Reset>(&event.what)) {
+    break_off(*exchange, reset->error);
+  } else {
+    acknowledge(*exchange, Tell::by_observer);
+  }
+}
+
+void ServerConnection::open_exchange(http::StreamId stream, http::HeadReceived head, Time ready, Time received) {
+  auto& exchange = *Exchange::take();
+  exchange.connection_ = this;
+  exchange.home_ = &pump_.reactor();
+  exchange.stream_ = stream;
+  exchange.head = std::move(head.head);
+  exchange.body.reset(!head.ends_stream);
+  exchange.stamping_ = options_.journey;
+  if (options_.journey) {
+    exchange.stamps.stamp(Moment::ready, ready);
+    exchange.stamps.stamp(Moment::received, received);
+    exchange.stamps.stamp(Moment::head_parsed, net::Reactor::clock());
+  }
+  exchange.next_ = open_;
+  open_ = &exchange;
+  exchange.handed_over_ = true;
+  service_.on_exchange(exchange);
+}
+
+Exchange* ServerConnection::find(http::StreamId stream) {
+  auto* exchange = open_;
+  while (exchange && exchange->stream_ != stream) exchange = exchange->next_;
+  return exchange;
+}
+
+void ServerConnection::take_data(Exchange& exchange, base::Bytes bytes) {
+  exchange.body.put(std::move(bytes));
+  if (exchange.body_mode_ == Exchange::BodyMode::collecting) {
+    if (exchange.body.received() > exchange.collect_limit_) {
+      refuse(exchange, Errc::body_too_large);
+    } else {
+      grant_credit(exchange);
+    }
+    return;
+  }
+  auto* const observer = exchange.observer_.load();
+  if (observer && exchange.body.take_wants_notice()) observer->on_body(exchange);
+}
+
+void ServerConnection::take_end(Exchange& exchange, http::Fields trailers) {
+  exchange.body.end(std::move(trailers));
+  if (exchange.body_mode_ == Exchange::BodyMode::collecting) {
+    exchange.whole_body = exchange.body.take_all();
+    if (exchange.stamping_) exchange.stamps.stamp(Moment::body_complete, net::Reactor::clock());
+    exchange.handed_over_ = true;
+    service_.on_body(exchange);
+    return;
+  }
+  auto* const observer = exchange.observer_.load();
+  if (observer && exchange.body.take_wants_notice()) observer->on_body(exchange);
+}
+
+void ServerConnection::grant_credit(Exchange& exchange) {
+  if (closed_ || exchange.broken_ || exchange.body.has_ended()) return;
+  std::size_t credit = 0;
+  if (exchange.credited_ == 0) {
+    credit = BodyReader::window_bytes;
+  } else if (exchange.body_mode_ == Exchange::BodyMode::collecting) {
+    credit = exchange.body.received() + BodyReader::window_bytes - exchange.credited_;
+  } else {
+    credit = exchange.body.take_credit_due();
+  }
+  if (credit == 0) return;
+  exchange.credited_ += credit;
+  (void)pump_.send(exchange.stream_, http::Credit{credit});  // a stream that is over needs none
+}
+
+// A request that never reaches its handler.
+void ServerConnection::refuse(Exchange& exchange, Errc code) {
+  pump_.reactor().counters().protocol_errors.add();
+  exchange.handed_over_ = true;
+  exchange.native = true;
+  exchange.reply({.status = http::status_for(code), .preset = nullptr, .fields = {}, .content_length = {}}, {});
+}
+
+bool ServerConnection::on_peer_ended() {
+  if (open_) return !options_.half_close;
+  return done_ == nullptr;
+}
+
+void ServerConnection::on_failure(const Error& error) {
+  auto& counters = pump_.reactor().counters();
+  switch (error.code) {
+    case Errc::idle_timeout:
+      break;  // the ordinary end of a kept connection
+    case Errc::header_timeout:
+    case Errc::body_timeout:
+    case Errc::write_timeout:
+      counters.timeouts.add();
+      break;
+    default:
+      counters.protocol_errors.add();
+  }
+  break_off_all(error);
+}
+
+void ServerConnection::on_hand_over() {
+  if (next_codec_) {
+    pump_.replace_codec(std::move(next_codec_));
+  } else {
+    pump_.close();
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- what goes out
+
+void ServerConnection::take_part(Exchange& exchange, http::Part part, bool last, Tell tell) {
+  {
+    StreamPump::Hold const hold(pump_);
+    if (auto* data = std::get_if<http::Data>(&part)) {
+      exchange.absorbed_ += data->bytes.size();
+      exchange.bytes_out_ += data->bytes.size();
+    }
+    if (!closed_ && !exchange.broken_) send_part(exchange, std::move(part));
+    if (last) {
+      finish(exchange);
+    }
+  }
+  if (!last) acknowledge(exchange, tell);
+}
+
+void ServerConnection::send_part(Exchange& exchange, http::Part part) {
+  bool is_final = false;
+  if (auto* message = std::get_if<http::ResponseMessage>(&part)) {
+    exchange.status_ = message->head.status;
+    exchange.bytes_out_ = message->body.size();
+    is_final = true;
+  } else if (auto* head = std::get_if<http::ResponseHead>(&part)) {
+    is_final = head->status >= 200;
+    exchange.status_ = head->status;
+  } else if (auto* reset = std::get_if<http::Reset>(&part); reset && !exchange.head_sent_ && reset->error.code != Errc::cancelled) {
+    // Nothing was promised yet: the client gets a proper answer.
+    is_final = true;
+    exchange.status_ = http::status_for(reset->error.code);
+    part = http::ResponseMessage{{.status = exchange.status_, .preset = nullptr, .fields = {}, .content_length = {}}, {}};
+  }
+  auto sent = pump_.send(exchange.stream_, std::move(part));
+  if (is_final) {
+    exchange.head_sent_ = true;
+    if (exchange.stamping_) exchange.stamps.stamp(Moment::encoded, net::Reactor::clock());
+  }
+  if (sent) return;
+  // The application broke a rule (a length that does not match, a field that cannot be sent): what is under way
+  // breaks off, what has not begun becomes a 500.
+  pump_.reactor().counters().requests_failed.add();
+  exchange.broken_ = true;
+  exchange.status_ = 500;
+  if (is_final && sent.error().code == Errc::invalid_field)
+    (void)pump_.send(exchange.stream_, http::ResponseMessage{{.status = 500, .preset = nullptr, .fields = {}, .content_length = {}}, {}});
+}
+
+void ServerConnection::acknowledge(Exchange& exchange, Tell tell) {
+  if (!pump_.has_room() && !closed_) return;
+  if (exchange.absorbed_) exchange.unwritten_.fetch_sub(std::exchange(exchange.absorbed_, 0));
+  if (exchange.unwritten_.load() >= options_.pump.high_water_bytes) return;
+  if (!exchange.writer_waits_.exchange(false)) return;
+  auto* const observer = exchange.observer_.load();
+  if (observer && tell == Tell::by_observer) observer->on_room(exchange);
+}
+
+void ServerConnection::on_room() {
+  for (auto* exchange = open_; exchange;) {
+    auto* const next = exchange->next_;
+    acknowledge(*exchange, Tell::by_observer);
+    exchange = next;
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- ends
+
+void ServerConnection::break_off(Exchange& exchange, const Error& error) {
+  exchange.broken_ = true;
+  exchange.body.fail(error);
+  if (!exchange.handed_over_) {  // its body was being collected: no handler holds it
+    finish(exchange);
+    return;
+  }
+  if (exchange.gone_.exchange(true)) return;
+  exchange.writer_waits_.store(false);
+  if (auto* observer = exchange.observer_.load()) observer->on_gone(exchange);
+}
+
+void ServerConnection::break_off_all(const Error& error) {
+  StreamPump::Hold const hold(pump_);
+  for (auto* exchange = open_; exchange;) {
+    auto* const next = exchange->next_;
+    break_off(*exchange, error);
+    exchange = next;
+  }
+}
+
+// The handler's side is done with the exchange.
+void ServerConnection::finish(Exchange& exchange) {
+  auto** link = &open_;
+  while (*link != &exchange) link = &(*link)->next_;
+  *link = exchange.next_;
+  if (closed_ || exchange.broken_) {
+    release(exchange, 0);
+    dispose_if_over();
+    return;
+  }
+  exchange.next_ = done_;
+  done_ = &exchange;
+}
+
+void ServerConnection::on_written(Time now) {
+  if (done_) release_all_done(now);
+}
+
+void ServerConnection::release_all_done(Time written) {
+  for (auto* exchange = std::exchange(done_, nullptr); exchange;) {
+    auto* const next = exchange->next_;
+    release(*exchange, written);
+    exchange = next;
+  }
+}
+
+// `written`: when the kernel had taken its last byte; 0 if it never did.
+void ServerConnection::release(Exchange& exchange, Time written) {
+  auto& counters = pump_.reactor().counters();
+  if (written != 0) {
+    counters.requests.add();
+    if (exchange.native) counters.requests_native.add();
+    if (exchange.stamping_) {
+      exchange.stamps.stamp(Moment::written, written);
+      sink_.request_done({exchange.stamps, exchange.bytes_out_, exchange.status_});
+    }
+  } else {
+    counters.requests_abandoned.add();
+  }
+  service_.on_done(exchange);
+  if (auto* observer = exchange.observer_.load()) observer->on_released();
+  Exchange::give(&exchange);
+}
+
+}  // namespace millrace::conn

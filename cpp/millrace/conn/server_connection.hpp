@@ -1,0 +1,87 @@
+// The server's side of a connection: turns a codec's events into exchanges and their answers into parts.
+#pragma once
+#include "millrace/conn/exchange.hpp"
+#include "millrace/conn/stream_pump.hpp"
+#include "millrace/trace/sink.hpp"
+
+namespace millrace::conn {
+
+struct ServerConnectionOptions {
+  PumpOptions pump;
+  // A client that ends its sending side before the answer still wants it. Off: as most clients do, it has left.
+  bool half_close = false;
+  bool journey = true;
+};
+
+class ServerConnection;
+
+// The connections of one loop. Home loop only.
+class ConnectionSet {
+ public:
+  std::size_t size() const { return size_; }
+  // Idle ones close, busy ones close after their answer.
+  void go_away();
+  // Breaks off all that are left.
+  void abort_all(const base::Error& why);
+
+ private:
+  friend class ServerConnection;
+  ServerConnection* first_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+// Owns itself: made on its home loop, disposed of when its stream is closed and its exchanges are answered.
+class ServerConnection final : public PumpOwner {
+ public:
+  ServerConnection(net::Reactor& reactor, std::unique_ptr<net::Stream> stream, std::unique_ptr<proto::Codec> codec, Service& service,
+                   trace::Sink& sink, ConnectionSet& set, const ServerConnectionOptions& options);
+  ServerConnection(const ServerConnection&) = delete;
+  ServerConnection& operator=(const ServerConnection&) = delete;
+  ~ServerConnection();
+  void start() { pump_.start(); }
+
+  // PumpOwner
+  void on_event(http::Event event, base::Time ready, base::Time received) override;
+  void on_written(base::Time now) override;
+  void on_room() override;
+  bool on_peer_ended() override;
+  void on_failure(const base::Error& error) override;
+  void on_hand_over() override;
+  void on_closed(const base::Error* why) override;
+
+ private:
+  friend class Exchange;
+  friend class ConnectionSet;
+  // Whether the caller of Exchange::write is told of room by its return value or by its observer.
+  enum class Tell : std::uint8_t { by_return, by_observer };
+
+  void open_exchange(http::StreamId stream, http::HeadReceived head, base::Time ready, base::Time received);
+  Exchange* find(http::StreamId stream);
+  void take_data(Exchange& exchange, base::Bytes bytes);
+  void take_end(Exchange& exchange, http::Fields trailers);
+  void grant_credit(Exchange& exchange);
+  void take_part(Exchange& exchange, http::Part part, bool last, Tell tell);
+  void send_part(Exchange& exchange, http::Part part);
+  void refuse(Exchange& exchange, base::Errc code);
+  void acknowledge(Exchange& exchange, Tell tell);
+  void break_off(Exchange& exchange, const base::Error& error);
+  void break_off_all(const base::Error& error);
+  void finish(Exchange& exchange);
+  void release_all_done(base::Time written);
+  void release(Exchange& exchange, base::Time written);
+  void dispose_if_over();
+
+  StreamPump pump_;
+  Service& service_;
+  trace::Sink& sink_;
+  ConnectionSet& set_;
+  const ServerConnectionOptions& options_;
+  ServerConnection* previous_ = nullptr;
+  ServerConnection* next_ = nullptr;
+  Exchange* open_ = nullptr;   // being answered
+  Exchange* done_ = nullptr;   // answered, bytes not yet with the kernel
+  std::unique_ptr<proto::Codec> next_codec_;  // for on_hand_over
+  bool closed_ = false, disposed_ = false;
+};
+
+}  // namespace millrace::conn

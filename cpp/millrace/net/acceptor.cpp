@@ -1,0 +1,236 @@
+// The ways a loop hears of a new connection: through epoll, or from a companion thread that blocks.
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cassert>
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "millrace/net/listener.hpp"
+#include "millrace/net/system_error.hpp"
+
+namespace millrace::net {
+namespace {
+
+int accept_from(const ListenSocket& socket, Peer& peer) {
+  peer.endpoint.size = sizeof peer.endpoint.storage;
+  return ::accept4(socket.descriptor(), peer.endpoint.address(), &peer.endpoint.size,
+                   SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+// These cost this one connection or the moment; the next accept may bring another.
+bool is_out_of_resources(int number) {
+  return number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM;
+}
+
+class EpollAcceptor final : public Acceptor, private Readiness {
+ public:
+  EpollAcceptor(Reactor& reactor, const ListenSocket& socket, Wakeup wakeup, OnAccept on_accept)
+      : reactor_(reactor),
+        socket_(socket),
+        on_accept_(std::move(on_accept)),
+        events_(wakeup == Wakeup::epoll_exclusive ? EPOLLIN | EPOLLEXCLUSIVE : EPOLLIN) {
+    pause_.acceptor = this;
+    pause_.fire = [](WheelEntry& entry, base::Time) { static_cast<Pause&>(entry).acceptor->resume(); };
+  }
+  ~EpollAcceptor() override { stop(); }
+
+  base::Status start() override {
+    assert(reactor_.may_touch());
+    if (auto watched = reactor_.watch(socket_.descriptor(), events_, *this); !watched) return watched;
+    is_started_ = true;
+    socket_.join();
+    return {};
+  }
+
+  void stop() override {
+    if (!std::exchange(is_started_, false)) return;
+    assert(reactor_.may_touch());
+    socket_.leave();
+    reactor_.wheel().disarm(pause_);
+    reactor_.unwatch(socket_.descriptor());
+  }
+
+ private:
+  struct Pause : WheelEntry {
+    EpollAcceptor* acceptor = nullptr;
+  };
+
+  void on_ready(std::uint32_t) override {
+    int const most = socket_.is_shared() ? 1 : accepts_per_wakeup;
+    for (int taken = 0; taken < most && is_started_;) {
+      Peer peer{.endpoint = {}, .ready = reactor_.now()};
+      int const descriptor = accept_from(socket_, peer);
+      if (descriptor >= 0) {
+        ++taken;
+        reactor_.counters().accepts.add();
+        on_accept_(descriptor, peer);
+        continue;
+      }
+      if (errno == EAGAIN) {
+        if (taken == 0) reactor_.counters().accept_misses.add();
+        return;
+      }
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      // Whatever else it is, level-triggered epoll would repeat it at once.
+      pause_accepting();
+      return;
+    }
+  }
+
+  void pause_accepting() {
+    reactor_.counters().accept_failures.add();
+    reactor_.unwatch(socket_.descriptor());
+    reactor_.wheel().arm(pause_, reactor_.now() + accept_pause);
+  }
+
+  void resume() {
+    if (!reactor_.watch(socket_.descriptor(), events_, *this)) pause_accepting();
+  }
+
+  Reactor& reactor_;
+  const ListenSocket& socket_;
+  OnAccept on_accept_;
+  std::uint32_t events_;
+  Pause pause_;
+  bool is_started_ = false;
+};
+
+// What a companion thread has accepted, on its way to the loop. Shared by the acceptor, its thread and
+// the tasks it has posted, which may run after the acceptor is gone.
+struct Arrivals {
+  struct Arrival {
+    int descriptor;
+    Peer peer;
+  };
+
+  explicit Arrivals(OnAccept f) : on_accept(std::move(f)) {}
+  ~Arrivals() {
+    for (auto const& arrival : waiting) ::close(arrival.descriptor);
+  }
+
+  std::mutex lock;
+  std::condition_variable stop_asked;
+  std::vector<Arrival> waiting;
+  std::uint64_t misses = 0, failures = 0;  // for the loop to count
+  bool is_stopped = false;
+  OnAccept on_accept;  // home loop only
+};
+
+class BlockingAcceptor final : public Acceptor {
+ public:
+  BlockingAcceptor(Reactor& reactor, const ListenSocket& socket, OnAccept on_accept)
+      : reactor_(reactor),
+        socket_(socket),
+        // Shared with the thread and with posted tasks; the last of them drops it.
+        arrivals_(std::make_shared<Arrivals>(std::move(on_accept))) {}
+  ~BlockingAcceptor() override { stop(); }
+
+  base::Status start() override {
+    assert(reactor_.may_touch());
+    int const flags = ::fcntl(socket_.descriptor(), F_GETFL);
+    if (flags < 0 || ::fcntl(socket_.descriptor(), F_SETFL, flags & ~O_NONBLOCK) < 0)
+      return system_error(errno, "cannot make a listening socket blocking");
+    socket_.join();
+    thread_ = std::thread([this] { accept_until_stopped(); });
+    return {};
+  }
+
+  void stop() override {
+    if (!thread_.joinable()) return;
+    assert(reactor_.may_touch());
+    {
+      std::lock_guard const guard(arrivals_->lock);
+      arrivals_->is_stopped = true;
+    }
+    arrivals_->stop_asked.notify_all();
+    // Nothing else ends an accept(2) without a signal. It ends those of the other acceptors as well.
+    ::shutdown(socket_.descriptor(), SHUT_RD);
+    thread_.join();
+    socket_.leave();
+  }
+
+ private:
+  void accept_until_stopped();  // companion thread
+  bool pause_accepting();
+  void hand_over(std::optional<Arrivals::Arrival> arrival);
+
+  Reactor& reactor_;
+  const ListenSocket& socket_;
+  std::shared_ptr<Arrivals> arrivals_;  // other owners: the posted tasks
+  std::thread thread_;
+};
+
+void BlockingAcceptor::accept_until_stopped() {
+  for (;;) {
+    Arrivals::Arrival arrival{};
+    arrival.descriptor = accept_from(socket_, arrival.peer);
+    if (arrival.descriptor >= 0) {
+      arrival.peer.ready = Reactor::clock();
+      hand_over(arrival);
+      continue;
+    }
+    if (errno == EINTR || errno == ECONNABORTED) continue;
+    if (!is_out_of_resources(errno)) return;  // the socket was shut down
+    if (!pause_accepting()) return;
+  }
+}
+
+// False: stopped meanwhile.
+bool BlockingAcceptor::pause_accepting() {
+  hand_over(std::nullopt);
+  std::unique_lock guard(arrivals_->lock);
+  return !arrivals_->stop_asked.wait_for(guard, std::chrono::nanoseconds(accept_pause),
+                                         [this] { return arrivals_->is_stopped; });
+}
+
+// One task for all that arrives until it runs.
+void BlockingAcceptor::hand_over(std::optional<Arrivals::Arrival> arrival) {
+  bool is_first = false;
+  {
+    std::lock_guard const guard(arrivals_->lock);
+    is_first = arrivals_->waiting.empty() && arrivals_->failures == 0;
+    if (arrival) arrivals_->waiting.push_back(*arrival);
+    else ++arrivals_->failures;
+  }
+  if (!is_first) return;
+  reactor_.post([&reactor = reactor_, arrivals = arrivals_] {
+    std::vector<Arrivals::Arrival> batch;
+    {
+      std::lock_guard const guard(arrivals->lock);
+      if (arrivals->is_stopped) return;  // ~Arrivals closes them
+      batch.swap(arrivals->waiting);
+      reactor.counters().accept_failures.add(std::exchange(arrivals->failures, 0));
+    }
+    reactor.counters().accepts.add(batch.size());
+    for (auto const& [descriptor, peer] : batch) arrivals->on_accept(descriptor, peer);
+  });
+}
+
+}  // namespace
+
+void send_and_close(int descriptor, base::ByteView bytes) {
+  [[maybe_unused]] auto const sent = ::send(descriptor, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  ::shutdown(descriptor, SHUT_WR);
+  constexpr int most_reads = 16;
+  char dropped[4096];
+  for (int i = 0; i < most_reads && ::recv(descriptor, dropped, sizeof dropped, 0) > 0;) ++i;
+  ::close(descriptor);
+}
+
+std::unique_ptr<Acceptor> make_acceptor(Reactor& reactor, const ListenSocket& socket, Wakeup wakeup,
+                                        OnAccept on_accept) {
+  if (wakeup == Wakeup::blocking)
+    return std::make_unique<BlockingAcceptor>(reactor, socket, std::move(on_accept));
+  return std::make_unique<EpollAcceptor>(reactor, socket, wakeup, std::move(on_accept));
+}
+
+}  // namespace millrace::net

@@ -1,0 +1,142 @@
+#include "millrace/net/endpoint.hpp"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <optional>
+
+namespace millrace::net {
+namespace {
+
+constexpr std::string_view unix_prefix = "unix:";
+
+base::Error refused(std::string_view text, std::string_view why) {
+  return {base::Errc::invalid_option, {}, "address '" + std::string(text) + "': " + std::string(why)};
+}
+
+std::optional<std::uint16_t> port_of(std::string_view text) {
+  std::uint16_t port = 0;
+  auto const [end, problem] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (problem != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return port;
+}
+
+base::Result<Endpoint> parse_unix(std::string_view text) {
+  auto const path = text.substr(unix_prefix.size());
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty()) return refused(text, "the path is empty");
+  if (path.size() >= sizeof address.sun_path)
+    return refused(text, "the path is longer than " + std::to_string(sizeof address.sun_path - 1) +
+                             " bytes, which is all the system takes");
+  if (path.find('\0') != path.npos) return refused(text, "the path holds a NUL byte");
+  std::memcpy(address.sun_path, path.data(), path.size());
+  Endpoint endpoint;
+  std::memcpy(&endpoint.storage, &address, sizeof address);
+  endpoint.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + 1);
+  return endpoint;
+}
+
+struct FreeAddresses {
+  void operator()(addrinfo* list) const { ::freeaddrinfo(list); }
+};
+using Addresses = std::unique_ptr<addrinfo, FreeAddresses>;
+
+// 0 or an EAI_ code.
+int look_up(const std::string& host, std::uint16_t port, int flags, Addresses& found) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = flags | AI_NUMERICSERV;
+  addrinfo* list = nullptr;
+  int const problem = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &list);
+  found.reset(list);
+  return problem;
+}
+
+Endpoint to_endpoint(const addrinfo& address) {
+  Endpoint endpoint;
+  std::memcpy(&endpoint.storage, address.ai_addr, address.ai_addrlen);
+  endpoint.size = address.ai_addrlen;
+  return endpoint;
+}
+
+// The storage as the family's own struct, copied: reading it in place would break aliasing.
+template <class Address>
+Address as(const sockaddr_storage& storage) {
+  Address address;
+  std::memcpy(&address, &storage, sizeof address);
+  return address;
+}
+
+}  // namespace
+
+std::uint16_t Endpoint::port() const {
+  if (family() == AF_INET) return ntohs(as<sockaddr_in>(storage).sin_port);
+  if (family() == AF_INET6) return ntohs(as<sockaddr_in6>(storage).sin6_port);
+  return 0;
+}
+
+std::string Endpoint::host() const {
+  char text[INET6_ADDRSTRLEN] = "";
+  if (family() == AF_INET) {
+    auto const address = as<sockaddr_in>(storage);
+    ::inet_ntop(AF_INET, &address.sin_addr, text, sizeof text);
+    return text;
+  }
+  if (family() == AF_INET6) {
+    auto const address = as<sockaddr_in6>(storage);
+    ::inet_ntop(AF_INET6, &address.sin6_addr, text, sizeof text);
+    return text;
+  }
+  if (is_unix() && size > offsetof(sockaddr_un, sun_path)) {
+    auto const address = as<sockaddr_un>(storage);
+    auto const room = std::min<std::size_t>(size - offsetof(sockaddr_un, sun_path), sizeof address.sun_path);
+    return std::string(address.sun_path, ::strnlen(address.sun_path, room));
+  }
+  return {};  // a Unix client has no name
+}
+
+std::string Endpoint::to_string() const {
+  if (is_unix()) return std::string(unix_prefix) + host();
+  if (family() == AF_INET6) return "[" + host() + "]:" + std::to_string(port());
+  return host() + ":" + std::to_string(port());
+}
+
+base::Result<Endpoint> Endpoint::parse(std::string_view text) {
+  if (text.starts_with(unix_prefix)) return parse_unix(text);
+  auto const colon = text.rfind(':');
+  if (colon == text.npos) return refused(text, "the port is missing, as in '127.0.0.1:8000'");
+  auto host = text.substr(0, colon);
+  auto const port = port_of(text.substr(colon + 1));
+  if (!port) return refused(text, "the port must be a number from 0 to 65535");
+  bool const bracketed = host.starts_with('[') && host.ends_with(']');
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  else if (host.find(':') != host.npos) return refused(text, "IPv6 needs brackets, as in '[::1]:8000'");
+  if (host.empty() && !bracketed) host = "0.0.0.0";
+  if (host == "localhost") host = "127.0.0.1";
+  Addresses found;
+  if (host.empty() || look_up(std::string(host), *port, AI_NUMERICHOST, found) != 0)
+    return refused(text, "the host must be a numeric address or 'localhost'");
+  return to_endpoint(*found);
+}
+
+base::Result<std::vector<Endpoint>> Endpoint::resolve(std::string_view host, std::uint16_t port) {
+  Addresses found;
+  std::string const name(host);
+  // AI_ADDRCONFIG is not asked for: it hides ::1 on machines whose only IPv6 address that is.
+  if (int const problem = look_up(name, port, 0, found); problem != 0)
+    return base::Error{base::Errc::name_not_found, {}, "'" + name + "': " + ::gai_strerror(problem)};
+  std::vector<Endpoint> endpoints;
+  for (auto const* address = found.get(); address; address = address->ai_next)
+    endpoints.push_back(to_endpoint(*address));
+  return endpoints;
+}
+
+}  // namespace millrace::net

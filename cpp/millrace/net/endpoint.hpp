@@ -1,0 +1,44 @@
+// Where a socket listens or connects: TCP over IPv4 or IPv6, or a Unix path.
+#pragma once
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "millrace/base/error.hpp"
+#include "millrace/base/time.hpp"
+#include "millrace/base/time.hpp"
+
+namespace millrace::net {
+
+// A socket address as the kernel wants it. A value.
+struct Endpoint {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+
+  int family() const { return storage.ss_family; }
+  std::uint16_t port() const;      // 0 for Unix
+  std::string host() const;        // "127.0.0.1", "::1", or the Unix path
+  std::string to_string() const;   // "127.0.0.1:80", "[::1]:80", "unix:/path"
+  const sockaddr* address() const { return reinterpret_cast<const sockaddr*>(&storage); }
+  sockaddr* address() { return reinterpret_cast<sockaddr*>(&storage); }
+
+  bool is_unix() const { return family() == AF_UNIX; }
+
+  // "127.0.0.1:0", "[::1]:8080", ":8080" (all IPv4 addresses), "unix:/run/x.sock". Numeric hosts and
+  // "localhost" only. Errc::invalid_option.
+  static base::Result<Endpoint> parse(std::string_view text);
+  // Resolves a name; blocks. Numeric hosts do not ask the resolver. Errc::name_not_found; never an
+  // empty list.
+  static base::Result<std::vector<Endpoint>> resolve(std::string_view host, std::uint16_t port);
+};
+
+// Who is at the other end of a connection.
+struct Peer {
+  Endpoint endpoint;
+  base::Time ready = 0;  // when the wait that announced it returned
+};
+
+}  // namespace millrace::net

@@ -1,0 +1,246 @@
+// A stream over a connected socket, watched level-triggered.
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cerrno>
+
+#include "millrace/net/stream.hpp"
+#include "millrace/net/system_error.hpp"
+
+namespace millrace::net {
+namespace {
+
+// Segments per write. A response is one or two; what is longer goes on with the next call.
+constexpr std::size_t segments_per_write = 64;
+
+class SocketStream final : public Stream, private Readiness {
+ public:
+  SocketStream(Reactor& reactor, int descriptor, const Endpoint& peer, bool stamp_reads)
+      : reactor_(reactor), descriptor_(descriptor), stamp_reads_(stamp_reads), peer_(peer) {}
+  ~SocketStream() override { close(); }
+
+  void start(ReadSink& sink) override;
+  base::Status write(base::ByteChain& chain) override;
+  void pause_reading() override;
+  void resume_reading() override;
+  void end_writing() override;
+  void close() override;
+  void abort() override;
+  const Endpoint& peer() const override { return peer_; }
+
+ private:
+  void on_ready(std::uint32_t events) override;
+  void read();
+  void notice_end(std::uint32_t events);
+  void tell_writable();
+  ssize_t send_once(const base::ByteChain& chain);
+  void want_write(bool wanted);
+  std::uint32_t wanted_events() const;
+  void update_watch();
+  void stop_watching();
+  void fail(base::Error error);
+
+  Reactor& reactor_;
+  ReadSink* sink_ = nullptr;
+  int descriptor_;
+  std::uint32_t watched_events_ = 0;
+  bool stamp_reads_;
+  bool is_watched_ = false;
+  bool is_paused_ = false;
+  bool wants_write_ = false;
+  bool has_read_all_ = false;  // recv said 0
+  bool knows_end_ = false;     // on_eof has been told, perhaps ahead of unread bytes
+  bool has_failed_ = false;
+  Endpoint peer_;
+};
+
+void SocketStream::start(ReadSink& sink) {
+  assert(reactor_.may_touch());
+  sink_ = &sink;
+  update_watch();
+}
+
+// A peer's reset, and its end once we have ended too, are reported whether asked for or not. So a
+// descriptor with nothing left to report must leave the epoll set, or it would wake the loop for ever.
+void SocketStream::on_ready(std::uint32_t events) {
+  if ((events & EPOLLOUT) && wants_write_) {
+    tell_writable();
+    if (descriptor_ < 0 || has_failed_) return;
+  }
+  if (!(events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))) return;
+  // What was sent before a reset or an end comes out of recv first, then the reset or end itself.
+  if (!is_paused_ && !has_read_all_) read();
+  else notice_end(events);
+}
+
+void SocketStream::read() {
+  auto const buffer = reactor_.read_buffer();
+  auto const count = ::recv(descriptor_, buffer.data(), buffer.size(), 0);
+  reactor_.counters().reads.add();
+  auto const now = reactor_.now();
+  if (count > 0) {
+    reactor_.counters().bytes_in.add(static_cast<std::uint64_t>(count));
+    auto const received = stamp_reads_ ? Reactor::clock() : 0;
+    sink_->on_bytes({buffer.data(), static_cast<std::size_t>(count)}, now, received);
+    return;
+  }
+  if (count == 0) {
+    has_read_all_ = knows_end_ = true;
+    sink_->on_eof(now);
+    // Most owners have closed by now, which saves this call.
+    if (descriptor_ >= 0) update_watch();
+    return;
+  }
+  if (errno != EAGAIN && errno != EINTR) fail(system_error(errno, "cannot read from the peer"));
+}
+
+void SocketStream::notice_end(std::uint32_t events) {
+  if (events & EPOLLERR) {
+    int number = 0;
+    socklen_t size = sizeof number;
+    ::getsockopt(descriptor_, SOL_SOCKET, SO_ERROR, &number, &size);
+    fail(system_error(number ? number : ECONNRESET, "the connection failed"));
+    return;
+  }
+  bool const is_news = !knows_end_ && (events & (EPOLLRDHUP | EPOLLHUP));
+  if (is_news) knows_end_ = true;
+  if (events & EPOLLHUP) stop_watching();
+  else update_watch();
+  if (is_news) sink_->on_eof(reactor_.now());
+}
+
+void SocketStream::tell_writable() {
+  // Still watched for while the owner writes, so that a long body does not switch it off and on again.
+  wants_write_ = false;
+  sink_->on_writable(reactor_.now());
+  if (descriptor_ >= 0) update_watch();
+}
+
+base::Status SocketStream::write(base::ByteChain& chain) {
+  assert(reactor_.may_touch());
+  if (descriptor_ < 0) return base::failure(base::Errc::connection_closed);
+  while (!chain.empty()) {
+    auto const whole = chain.segments() <= segments_per_write ? chain.size() : 0;
+    auto const count = send_once(chain);
+    reactor_.counters().writes.add();
+    if (count < 0) {
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN) return system_error(errno, "cannot write to the peer");
+      reactor_.counters().partial_writes.add();
+      want_write(true);
+      return {};
+    }
+    reactor_.counters().bytes_out.add(static_cast<std::uint64_t>(count));
+    chain.consume(static_cast<std::size_t>(count));
+    // The kernel is full: asking again would only be told so.
+    if (whole != 0 && static_cast<std::size_t>(count) < whole) {
+      reactor_.counters().partial_writes.add();
+      want_write(true);
+      return {};
+    }
+  }
+  want_write(false);
+  return {};
+}
+
+ssize_t SocketStream::send_once(const base::ByteChain& chain) {
+  if (chain.segments() == 1) {
+    auto const bytes = chain.at(0);
+    return ::send(descriptor_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  }
+  std::array<iovec, segments_per_write> parts;
+  auto const count = std::min(chain.segments(), parts.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    auto const bytes = chain.at(i);
+    parts[i] = {const_cast<char*>(bytes.data()), bytes.size()};
+  }
+  msghdr message{};
+  message.msg_iov = parts.data();
+  message.msg_iovlen = count;
+  return ::sendmsg(descriptor_, &message, MSG_NOSIGNAL);
+}
+
+void SocketStream::want_write(bool wanted) {
+  if (wants_write_ == wanted) return;
+  wants_write_ = wanted;
+  update_watch();
+}
+
+void SocketStream::pause_reading() {
+  is_paused_ = true;
+  if (is_watched_) update_watch();
+}
+
+void SocketStream::resume_reading() {
+  is_paused_ = false;
+  if (descriptor_ >= 0) update_watch();
+}
+
+void SocketStream::end_writing() {
+  if (descriptor_ >= 0) ::shutdown(descriptor_, SHUT_WR);
+}
+
+void SocketStream::close() {
+  if (descriptor_ < 0) return;
+  stop_watching();
+  ::close(descriptor_);
+  descriptor_ = -1;
+}
+
+void SocketStream::abort() {
+  if (descriptor_ < 0) return;
+  linger const reset{.l_onoff = 1, .l_linger = 0};
+  ::setsockopt(descriptor_, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  close();
+}
+
+std::uint32_t SocketStream::wanted_events() const {
+  std::uint32_t events = 0;
+  if (!is_paused_ && !has_read_all_) events |= EPOLLIN;
+  if (!knows_end_) events |= EPOLLRDHUP;
+  if (wants_write_) events |= EPOLLOUT;
+  return events;
+}
+
+// The one place that talks to epoll, and only about changes.
+void SocketStream::update_watch() {
+  if (!sink_ || has_failed_) return;
+  auto const events = wanted_events();
+  if (is_watched_) {
+    if (events != watched_events_) reactor_.rewatch(descriptor_, events, *this);
+    watched_events_ = events;
+    return;
+  }
+  if (knows_end_ && events == 0) return;  // left the set, and nothing new is asked
+  if (auto watched = reactor_.watch(descriptor_, events, *this); !watched) {
+    fail(watched.take_error());
+    return;
+  }
+  is_watched_ = true;
+  watched_events_ = events;
+}
+
+void SocketStream::stop_watching() {
+  if (!std::exchange(is_watched_, false)) return;
+  reactor_.unwatch(descriptor_);
+}
+
+void SocketStream::fail(base::Error error) {
+  has_failed_ = true;
+  stop_watching();
+  sink_->on_error(std::move(error), reactor_.now());
+}
+
+}  // namespace
+
+std::unique_ptr<Stream> make_socket_stream(Reactor& reactor, int descriptor, const Endpoint& peer,
+                                           bool stamp_reads) {
+  return std::make_unique<SocketStream>(reactor, descriptor, peer, stamp_reads);
+}
+
+}  // namespace millrace::net

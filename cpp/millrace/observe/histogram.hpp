@@ -1,0 +1,113 @@
+// Counts of durations, log-linear as in HdrHistogram: one object that records, one that is looked
+// at.
+#pragma once
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "millrace/base/time.hpp"
+
+namespace millrace::observe {
+
+// Where a duration is counted: below 128 ns each nanosecond has a bucket of its own, above that
+// every power of two has 64 of them. So a value that is read back is at most 1/64 (1.6 %) too high.
+struct Buckets {
+  static constexpr int sub_bits = 6;
+  // 2^42 ns is 73 minutes. What is longer counts as that.
+  static constexpr base::Duration highest = (base::Duration{1} << 42) - 1;
+
+  static constexpr std::size_t index_of(base::Duration nanoseconds) {
+    // Negative values turn into huge ones and land in the last bucket; callers clamp them to 0
+    // first.
+    auto const value = static_cast<std::uint64_t>(nanoseconds);
+    if (value > static_cast<std::uint64_t>(highest)) return count - 1;
+    auto const shift = std::bit_width(value | (std::uint64_t{1} << sub_bits)) - 1 - sub_bits;
+    return (static_cast<std::size_t>(shift) << sub_bits) + (value >> shift);
+  }
+  // The lowest and the highest duration that share a bucket.
+  static constexpr base::Duration lowest_in(std::size_t index) {
+    auto const shift = shift_of(index);
+    return static_cast<base::Duration>((index - (shift << sub_bits)) << shift);
+  }
+  static constexpr base::Duration highest_in(std::size_t index) {
+    return lowest_in(index) + (base::Duration{1} << shift_of(index)) - 1;
+  }
+
+  static constexpr std::size_t count = (42 - sub_bits + 1) << sub_bits;
+
+ private:
+  static constexpr std::size_t shift_of(std::size_t index) {
+    auto const row = index >> sub_bits;
+    return row == 0 ? 0 : row - 1;
+  }
+};
+static_assert(Buckets::index_of(Buckets::highest) == Buckets::count - 1);
+static_assert(Buckets::highest_in(Buckets::count - 1) == Buckets::highest);
+
+// Counted durations, to be read, merged and written out. A value; costs no memory while it is
+// empty.
+class Histogram {
+ public:
+  void record(base::Duration nanoseconds, std::uint64_t count = 1);
+  void add(const Histogram& other);
+  // What was counted since `earlier`, an older state of the same histogram, was taken.
+  void subtract(const Histogram& earlier);
+
+  std::uint64_t count() const { return total_; }
+  // All 0 while nothing has been counted. Bounds of the buckets that hold the extremes.
+  base::Duration min() const;
+  base::Duration max() const;
+  double mean() const;  // from the buckets' middles
+  // The duration that `percent` (0 to 100) of all do not exceed: their bucket's upper bound.
+  base::Duration percentile(double percent) const;
+  // How many lasted longer than this, give or take the bucket it lies in, which is not counted.
+  std::uint64_t count_above(base::Duration nanoseconds) const;
+
+  struct Bucket {
+    base::Duration lowest, highest;
+    std::uint64_t count;
+  };
+  std::vector<Bucket> buckets() const;  // those that hold something, in order
+
+  // HdrHistogram's V2 encoding with two significant digits, not compressed. Readers want it
+  // deflated, behind the cookie of the compressed form, which is left to whoever has zlib.
+  std::string encode_hdr() const;
+
+ private:
+  friend class Recorder;
+  std::vector<std::uint64_t> counts_;  // empty, or one per bucket
+  std::uint64_t total_ = 0;
+};
+
+// A histogram under way: one thread records, any thread takes snapshots. Allocates with its first
+// value.
+class Recorder {
+ public:
+  Recorder() = default;
+  Recorder(const Recorder&) = delete;
+  Recorder& operator=(const Recorder&) = delete;
+  ~Recorder() { delete counts_.load(std::memory_order_relaxed); }
+
+  // The one writing thread. A load and a store: nobody else writes, so there is nothing to lock.
+  void record(base::Duration nanoseconds) {
+    auto* counts = counts_.load(std::memory_order_relaxed);
+    if (!counts) [[unlikely]]
+      counts = allocate();
+    auto& bucket = (*counts)[Buckets::index_of(nanoseconds)];
+    bucket.store(bucket.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+  // Any thread. Values recorded meanwhile may be in it or not, each as a whole.
+  Histogram snapshot() const;
+
+ private:
+  using Counts = std::array<std::atomic<std::uint64_t>, Buckets::count>;
+  Counts* allocate();
+
+  std::atomic<Counts*> counts_{nullptr};  // published once, never replaced
+};
+
+}  // namespace millrace::observe

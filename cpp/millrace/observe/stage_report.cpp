@@ -1,0 +1,91 @@
+#include "millrace/observe/stage_report.hpp"
+
+#include <utility>
+
+namespace millrace::observe {
+namespace {
+
+using trace::Moment;
+using trace::Stage;
+using trace::stage_rows;
+
+constexpr std::size_t index_of(Stage stage) { return static_cast<std::size_t>(stage); }
+
+// The one stage that has no row among the stamps, because a connection has it and not a request.
+constexpr std::string_view accept_name = "accept";
+constexpr std::string_view accept_meaning = "wait returned -> connection on its home loop";
+
+constexpr bool accept_comes_first() {
+  for (std::size_t i = 0; i < stage_rows.size(); ++i)
+    if (index_of(stage_rows[i].stage) != i + 1) return false;
+  return index_of(Stage::accept) == 0 && stage_rows.size() + 1 == trace::stage_count;
+}
+static_assert(accept_comes_first(), "a snapshot's rows stand in the order of Stage");
+
+StageSnapshot empty_stage(std::size_t stage) {
+  if (stage == index_of(Stage::accept)) return {accept_name, accept_meaning, {}};
+  auto const& row = stage_rows[stage - 1];
+  return {row.name, row.meaning, {}};
+}
+
+}  // namespace
+
+// What Stamps::duration says for this row, with the row known to the compiler: a stage that did not
+// occur costs a load and a branch, and this runs ten times per request.
+template <std::size_t row>
+void StageReport::record_row(const trace::Stamps& stamps) {
+  constexpr auto& stage = stage_rows[row];
+  auto const end = stamps[stage.to];
+  if (end == 0) return;
+  auto begin = stamps[stage.from[0]];
+  if constexpr (stage.from[1] != stage.from[0])
+    if (begin == 0) begin = stamps[stage.from[1]];
+  if constexpr (stage.from[2] != stage.from[1])
+    if (begin == 0) begin = stamps[stage.from[2]];
+  if (begin == 0) return;
+  recorders_[index_of(stage.stage)].record(end >= begin ? end - begin : 0);
+}
+
+void StageReport::connection_accepted(const trace::ConnectionAccepted& event) {
+  if (!enabled_) return;
+  auto const took = event.at_home - event.ready;
+  recorders_[index_of(Stage::accept)].record(took > 0 ? took : 0);
+}
+
+void StageReport::request_done(const trace::RequestDone& event) {
+  if (!enabled_) return;
+  [&]<std::size_t... row>(std::index_sequence<row...>) { (record_row<row>(event.stamps), ...); }
+  (std::make_index_sequence<stage_rows.size()>{});
+}
+
+JourneySnapshot StageReport::snapshot() const {
+  JourneySnapshot seen{.enabled = enabled_};
+  std::lock_guard const lock(reset_lock_);
+  for (std::size_t i = 0; i < trace::stage_count; ++i) {
+    seen.stages.push_back(empty_stage(i));
+    seen.stages.back().histogram = recorders_[i].snapshot();
+    seen.stages.back().histogram.subtract(before_reset_[i]);
+  }
+  seen.requests = seen.stages.back().histogram.count();
+  return seen;
+}
+
+void StageReport::reset() {
+  std::lock_guard const lock(reset_lock_);
+  for (std::size_t i = 0; i < trace::stage_count; ++i) before_reset_[i] = recorders_[i].snapshot();
+}
+
+JourneySnapshot merge(std::span<const StageReport* const> reports) {
+  JourneySnapshot all;
+  for (std::size_t i = 0; i < trace::stage_count; ++i) all.stages.push_back(empty_stage(i));
+  for (auto const* report : reports) {
+    auto const one = report->snapshot();
+    all.enabled |= one.enabled;
+    all.requests += one.requests;
+    for (std::size_t i = 0; i < trace::stage_count; ++i)
+      all.stages[i].histogram.add(one.stages[i].histogram);
+  }
+  return all;
+}
+
+}  // namespace millrace::observe

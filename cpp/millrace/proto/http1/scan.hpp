@@ -1,0 +1,41 @@
+// Looks for the end of a head and for line ends that are not CR LF, 64 bytes at a time.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "millrace/base/bytes.hpp"
+
+namespace millrace::http1 {
+
+// What a later piece needs to know of an earlier one, so that the outcome is the same wherever the bytes were cut.
+class LineScan {
+ public:
+  enum class Found : std::uint8_t {
+    nothing,       // no end yet
+    end,           // `at` is behind the empty line
+    bad_line_end,  // `at` is where a CR or LF stands alone, or the byte behind such a CR
+    nul,           // `at` is where it stands
+  };
+  struct Outcome {
+    Found found = Found::nothing;
+    std::size_t at = 0;
+  };
+
+  // For a section whose first line may be the empty one that ends it: trailers.
+  static LineScan behind_a_line() {
+    LineScan scan;
+    scan.line_feed_1_before_ = 1;
+    return scan;
+  }
+
+  // After an outcome other than `nothing` the scan is over.
+  Outcome operator()(base::ByteView bytes);
+
+ private:
+  // 1 or 0, so that they shift into a mask.
+  std::uint8_t carriage_return_before_ = 0;
+  std::uint8_t line_feed_1_before_ = 0;
+  std::uint8_t line_feed_2_before_ = 0;
+};
+
+}  // namespace millrace::http1

@@ -1,0 +1,238 @@
+"""The compiled engine: names and lifetimes. The facades in this package are the documented way in."""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any, final
+
+__version__: str
+
+# --- errors ---------------------------------------------------------------------------------------
+
+def error_codes() -> list[tuple[str, str, str, str]]:
+    """Every Errc: name, sentence, fault ("local", "peer", "network"), retry ("never", ...)."""
+
+# --- patterns -------------------------------------------------------------------------------------
+
+class Recipe:
+    def __init__(self) -> None: ...
+    name: str
+    accept: str  # "one_loop", "shared_socket", "socket_per_loop"
+    place: str  # "accepting_loop", "round_robin", "least_connections"
+    run: str  # "on_loop", "on_workers"
+    wakeup: str  # "epoll", "epoll_exclusive", "blocking"
+    separate_acceptor: bool
+    loops: int
+    workers: int
+    queue_capacity: int
+    def check(self) -> None:
+        """Raise ValueError, with a sentence, where the recipe contradicts itself."""
+
+def recipes() -> list[Recipe]: ...
+
+# --- options; every field has the C++ default ------------------------------------------------------
+
+class Limits:
+    def __init__(self) -> None: ...
+    target_bytes: int
+    head_bytes: int
+    field_count: int
+    chunk_line_bytes: int
+    trailer_bytes: int
+    discard_bytes: int
+    header_timeout: float  # seconds, as all below
+    body_timeout: float
+    idle_timeout: float
+
+class ServerOptions:
+    def __init__(self) -> None: ...
+    bind: list[str]
+    recipe: Recipe
+    limits: Limits
+    backlog: int
+    body_bytes: int
+    max_connections: int
+    max_in_flight: int
+    half_close: bool
+    journey: bool
+    write_timeout: float
+    linger_timeout: float
+    high_water_bytes: int
+
+# --- requests and answers (types written against the C API) ----------------------------------------
+
+@final
+class RequestHeaders(Mapping[str, str]):
+    """Read-only view of a request's fields; names in any letter case, values decoded as Latin-1."""
+
+    def __getitem__(self, name: str) -> str: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __len__(self) -> int: ...
+    def get_list(self, name: str) -> list[str]: ...
+    def multi_items(self) -> list[tuple[str, str]]: ...
+
+@final
+class Request:
+    method: str
+    path: str
+    target: str
+    query_string: str
+    http_version: str  # "1.1"
+    headers: RequestHeaders
+    path_params: dict[str, Any]
+    query_params: Any  # millrace.http.QueryParams, made when asked for
+    client: tuple[str, int] | None
+    body: bytes
+    app: Any
+    state: SimpleNamespace
+    is_disconnected: bool
+    def text(self) -> str: ...
+    def json(self) -> Any: ...
+    def stream(self) -> Any: ...
+    def read(self) -> Awaitable[bytes]: ...
+
+class Headers:
+    """A mutable, ordered list of fields; names in any letter case. Used by Response."""
+
+    def __init__(
+        self, fields: Mapping[str, str] | list[tuple[str, str]] | Headers | None = None
+    ) -> None: ...
+    def __getitem__(self, name: str) -> str: ...
+    def __setitem__(self, name: str, value: str) -> None: ...
+    def __delitem__(self, name: str) -> None: ...
+    def __contains__(self, name: object) -> bool: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def get(self, name: str, default: Any = None) -> Any: ...
+    def add(self, name: str, value: str) -> None: ...
+    def setdefault(self, name: str, value: str) -> str: ...
+    def get_list(self, name: str) -> list[str]: ...
+    def multi_items(self) -> list[tuple[str, str]]: ...
+
+class Response:
+    def __init__(
+        self,
+        body: Any = b"",
+        *,
+        status: int = 200,
+        headers: Any = None,
+        content_type: str | None = None,
+        background: Any = None,
+    ) -> None: ...
+    status: int
+    headers: Headers
+    body: Any
+    content_type: str | None
+    background: Any
+
+def as_response(result: Any) -> Response:
+    """What a handler returned, as a Response (middleware sees these)."""
+
+def encode_json(value: Any) -> bytes: ...
+
+# --- the server -----------------------------------------------------------------------------------
+
+class Route:
+    """One row of the router.
+
+    kind: "constant" (target is a Response with a bytes body), "function" or "coroutine"
+    (target is called with a Request; async generator functions are "coroutine").
+    """
+
+    def __init__(self, methods: list[str], pattern: str, kind: str, target: Any) -> None: ...
+
+class AppHooks:
+    """What the engine asks Python for, off the hot path."""
+
+    def __init__(
+        self,
+        *,
+        app: Any,
+        on_exception: Callable[[Request, BaseException], Any],
+        on_background: Callable[[Any], None],
+    ) -> None: ...
+
+class Server:
+    """Life: listen, run_loops, accept, stop_accepting, drain, stop_loops; none may be called on a loop."""
+
+    def __init__(self, options: ServerOptions, routes: list[Route], hooks: AppHooks) -> None: ...
+    def listen(self) -> None: ...  # OSError subclass or ValueError
+    def run_loops(self) -> None: ...
+    def accept(self) -> None: ...
+    def stop_accepting(self) -> None: ...
+    def drain(self, seconds: float) -> int: ...
+    def stop_loops(self) -> None: ...
+    @property
+    def endpoints(self) -> list[str]: ...  # "127.0.0.1:8000", "unix:/path"
+    @property
+    def ports(self) -> list[int]: ...
+    def asyncio_loop(self) -> Any:
+        """The asyncio loop that runs coroutines; starts it where the app needed none so far."""
+    def stats(self) -> dict[str, Any]: ...  # see millrace.observe.Stats
+    def journey(self) -> JourneySnapshot: ...
+    def reset_journey(self) -> None: ...
+
+# --- where the time goes --------------------------------------------------------------------------
+
+class Histogram:
+    """Counts of durations in nanoseconds, log-linear, at most 1.6 % off. Merged by ``add``."""
+
+    def __init__(self) -> None: ...
+    def record(self, nanoseconds: int, count: int = 1) -> None: ...
+    def add(self, other: Histogram) -> None: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def min(self) -> int: ...
+    @property
+    def max(self) -> int: ...
+    @property
+    def mean(self) -> float: ...
+    def percentile(self, percent: float) -> int: ...
+    def buckets(self) -> list[tuple[int, int, int]]:
+        """Non-empty buckets: lowest value, highest value, count."""
+    def to_hdr(self) -> bytes:
+        """HdrHistogram V2 compressed payload, not yet base64."""
+
+class StageSnapshot:
+    @property
+    def name(self) -> str: ...
+    @property
+    def meaning(self) -> str: ...
+    @property
+    def histogram(self) -> Histogram: ...
+
+class JourneySnapshot:
+    @property
+    def enabled(self) -> bool: ...
+    @property
+    def requests(self) -> int: ...
+    @property
+    def stages(self) -> list[StageSnapshot]: ...
+
+# --- load -----------------------------------------------------------------------------------------
+
+class LoadOptions:
+    def __init__(self) -> None: ...
+    connections: int
+    threads: int
+    rate: float  # requests per second over all connections; 0: closed loop
+    arrivals: str  # "constant" or "poisson"; open loop only
+    duration: float  # seconds; 0: until `requests`
+    requests: int  # 0: until `duration`
+    warmup: float  # seconds that are not recorded
+    timeout: float
+    seed: int
+    method: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+class LoadRun:
+    """A load run on threads of its own; ``wait`` releases the GIL."""
+
+    def __init__(self, url: str, options: LoadOptions) -> None: ...
+    def start(self) -> None: ...
+    def wait(self, seconds: float) -> bool:
+        """True when it is over."""
+    def stop(self) -> None: ...
+    def progress(self) -> dict[str, float]: ...  # elapsed, requests, errors, rate, in_flight
+    def result(self) -> dict[str, Any]: ...  # see millrace.lab.load.Load

@@ -1,0 +1,76 @@
+"""millrace through its public API, on one core. Arguments: PORT routes|middleware|queue.
+
+``routes`` holds plain functions and coroutines in one application, as users write them, so the
+rows of plain functions pay for whatever an asyncio loop beside them costs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+
+import millrace as mr
+from payload import BODY, EXTRA_HEADERS
+
+
+def make_routes() -> mr.App:
+    app = mr.App()
+    app.respond("/", "Hello, World!")
+
+    @app.get("/plain")
+    def plain(request: mr.Request) -> str:
+        return "Hello, World!"
+
+    @app.get("/users/{user_id:int}")
+    def user(request: mr.Request) -> dict[str, object]:
+        return {
+            "id": request.path_params["user_id"],
+            "agent": request.headers.get("user-agent", ""),
+        }
+
+    @app.get("/co")
+    async def coroutine(request: mr.Request) -> str:
+        return "Hello, World!"
+
+    @app.get("/sleep")
+    async def sleep(request: mr.Request) -> str:
+        await asyncio.sleep(0)
+        return "Hello, World!"
+
+    @app.get("/body")
+    def big_body(request: mr.Request) -> bytes:
+        return BODY
+
+    @app.post("/echo")
+    def echo(request: mr.Request) -> bytes:
+        return request.body
+
+    return app
+
+
+def make_middleware() -> mr.App:
+    app = mr.App()
+    headers = dict(EXTRA_HEADERS)
+
+    @app.middleware
+    def pass_on(request: mr.Request, call_next: Callable[[mr.Request], mr.Response]) -> mr.Response:
+        return call_next(request)
+
+    @app.get("/middleware")
+    def hello(request: mr.Request) -> mr.Response:
+        return mr.Response("Hello, World!", headers=headers)
+
+    return app
+
+
+def main() -> None:
+    port, mode = int(sys.argv[1]), sys.argv[2]
+    app = make_middleware() if mode == "middleware" else make_routes()
+    pattern = mr.patterns.single_thread()
+    if mode == "queue":
+        pattern = mr.patterns.acceptor_queue_workers(workers=1)
+    mr.run(app, host="127.0.0.1", port=port, pattern=pattern)
+
+
+main()

@@ -1,0 +1,49 @@
+"""Does a server answer a row's request as it should? Asked before every measurement."""
+
+import http.client
+import json
+
+from suite.rows import Row
+
+TIMEOUT_S = 5
+
+
+class WrongAnswer(RuntimeError):
+    """A server that answers something else is not measured."""
+
+
+def check_answer(row: Row, port: int) -> None:
+    """Send the row's request once.
+
+    Raises
+    ------
+    WrongAnswer
+        Status, body or headers differ from the row's, or no answer came.
+    """
+    headers = dict(line.split(": ", 1) for line in row.request.headers)
+    body = b"x" * row.request.body_bytes or None
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
+    try:
+        connection.request(row.request.method, row.request.path, body, headers)
+        response = connection.getresponse()
+        received = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise WrongAnswer(f"no answer to {row.request.path}: {error!r}") from error
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise WrongAnswer(f"status {response.status} for {row.request.path}")
+    if not _is_expected(received, row.answer.body):
+        raise WrongAnswer(f"wrong body for {row.request.path}: {received[:60]!r}")
+    for name, value in row.answer.headers:
+        if response.getheader(name) != value:
+            raise WrongAnswer(f"header {name} is {response.getheader(name)!r}, not {value!r}")
+
+
+def _is_expected(received: bytes, expected: bytes | dict[str, object]) -> bool:
+    if isinstance(expected, bytes):
+        return received == expected
+    try:
+        return bool(json.loads(received) == expected)
+    except ValueError:
+        return False

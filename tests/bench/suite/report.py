@@ -1,0 +1,177 @@
+"""From measurements to tables, which look the same at the terminal and on the page."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from suite.load_cost import BOUND as LOAD_BOUND
+from suite.load_cost import LoadCost
+from suite.measure import RowResult, Sample
+from suite.memory import BOUND_BYTES, IdleMemory
+from suite.rows import Bound
+from suite.servers import SERVERS, Family, Server
+from suite.table import Table
+from suite.verdict import best_of, judge, median_cpu, median_ratio
+
+BY_NAME = {server.name: server for server in SERVERS}
+
+ROW_COLUMNS = ("server", "CPU us", "x raw loop", "p50 us", "p99 us", "req/s", "core busy")
+
+
+@dataclass
+class Results:
+    """Everything a run found, filled while it goes on, so that Ctrl-C still shows what there is."""
+
+    rows: list[RowResult] = field(default_factory=list)
+    idle: list[IdleMemory] = field(default_factory=list)
+    load: LoadCost | None = None
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+    """By server name; the same mapping the fleet fills."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """Why the memory and load rows are missing."""
+
+
+def row_table(result: RowResult) -> Table:
+    """One row: every server in it, cheapest first."""
+    table = Table(
+        f"{result.row.name}: {result.row.title}",
+        ROW_COLUMNS,
+        note="Median (minimum-maximum) of the rounds. "
+        + "; ".join(f"{BY_NAME[name].label} void: {why}" for name, why in result.void.items()),
+    )
+    for name, samples in sorted(result.samples.items(), key=lambda item: median_cpu(item[1])):
+        table.add(BY_NAME[name].label, *_cells(samples))
+    return table
+
+
+def _cells(samples: Sequence[Sample]) -> list[str]:
+    middle = sorted(samples, key=lambda sample: sample.cpu_us)[len(samples) // 2]
+    return [
+        _with_range([sample.cpu_us for sample in samples]),
+        _with_range([sample.ratio for sample in samples]),
+        f"{middle.p50_us:.0f}",
+        f"{middle.p99_us:.0f}",
+        f"{middle.requests_per_s:,.0f}",
+        f"{100 * middle.busy:.0f} %",
+    ]
+
+
+def _with_range(values: Sequence[float]) -> str:
+    """Median, then minimum and maximum."""
+    return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
+
+
+def bounds_table(results: Results) -> Table:
+    """millrace against every bound, one line each."""
+    table = Table(
+        "Bounds",
+        ("row", "what ", "bound ", "millrace", "p99 us", "best Python ", "its", "verdict "),
+        note="Figures are CPU time per request as a multiple of the raw loop's, where not said "
+        "otherwise. Every row also asks to be ahead of every Python server.",
+    )
+    for result in results.rows:
+        table.add(result.row.name, result.row.title, *_bound_cells(result), str(judge(result)))
+    _add_idle(table, results)
+    _add_load(table, results)
+    return table
+
+
+def _bound_cells(result: RowResult) -> list[str]:
+    ours = result.samples.get(result.row.ours)
+    figures = [f"{median_ratio(ours):.2f}", f"{ours[0].p99_us:.0f}"] if ours else ["-", "-"]
+    rival = best_of(result, Family.PYTHON)
+    if rival is None:
+        return [_bound_text(result.row.bound), *figures, "-", "-"]
+    ratio = median_ratio(result.samples[rival[0]])
+    return [_bound_text(result.row.bound), *figures, rival[0], f"{ratio:.2f}"]
+
+
+def _bound_text(bound: Bound) -> str:
+    if bound.to_floor is not None:
+        return f"{bound.to_floor:.2f}"
+    return f"{bound.to_native} x nginx or Node"
+
+
+def _add_idle(table: Table, results: Results) -> None:
+    ours = next((one for one in results.idle if one.server.family is Family.MILLRACE), None)
+    verdict = results.failures.get("memory", "unknown")
+    figure = "-"
+    if ours is not None:
+        figure = f"{ours.private_dirty:.0f} bytes"
+        verdict = "met" if ours.private_dirty <= BOUND_BYTES else "missed"
+    what = "user-space memory of an idle connection"
+    table.add("memory", what, f"{BOUND_BYTES} bytes", figure, "-", "-", "-", verdict)
+
+
+def _add_load(table: Table, results: Results) -> None:
+    what, bound = "CPU per request of the load generator", f"{LOAD_BOUND} x wrk"
+    if results.load is None:
+        verdict = results.failures.get("load", "unknown")
+        table.add("load", what, bound, "-", "-", "-", "-", verdict)
+        return
+    ratio = _with_range(results.load.ratios)
+    table.add("load", what, bound, ratio, "-", "-", "-", str(results.load.judge()))
+
+
+def idle_table(results: Results) -> Table:
+    table = Table(
+        "Memory of an idle connection",
+        ("server", "connections", "private bytes each", "resident bytes each"),
+        note="User space only; each connection has served one request.",
+    )
+    for one in results.idle:
+        table.add(
+            one.server.label,
+            f"{one.connections:,}",
+            f"{one.private_dirty:.0f}",
+            f"{one.resident:.0f}",
+        )
+    return table
+
+
+def load_table(cost: LoadCost) -> Table:
+    table = Table("Load generator", ("generator", "CPU us per request"))
+    for name, values in (("wrk", cost.wrk_us), ("millrace load", cost.millrace_us)):
+        table.add(name, _with_range(values))
+    return table
+
+
+def unavailable_table(results: Results) -> Table:
+    table = Table("Not measured", ("server", "reason "))
+    for name, reason in results.unavailable.items():
+        table.add(name, reason)
+    for name, reason in results.failures.items():
+        table.add(f"row {name}", reason)
+    return table
+
+
+def servers_table(servers: Sequence[Server], versions: Mapping[str, str]) -> Table:
+    """Settings and versions; applications of one server share a line."""
+    table = Table("Servers", ("server", "version", "setting "))
+    for server in servers:
+        if server.name == server.label:
+            table.add(server.label, versions.get(server.label, "-"), server.setting)
+    return table
+
+
+def tables(results: Results) -> list[Table]:
+    """All tables of a run, the summary first."""
+    found = [bounds_table(results), *(row_table(result) for result in results.rows)]
+    if results.idle:
+        found.append(idle_table(results))
+    if results.load is not None:
+        found.append(load_table(results.load))
+    if results.unavailable or results.failures:
+        found.append(unavailable_table(results))
+    return found
+
+
+def spread(results: Results) -> tuple[float, str]:
+    """The widest (max - min) / median of CPU time, and where: how far to trust the second digit."""
+    widest = (0.0, "-")
+    for result in results.rows:
+        for name, samples in result.samples.items():
+            costs = [sample.cpu_us for sample in samples]
+            width = (max(costs) - min(costs)) / median_cpu(samples)
+            widest = max(widest, (width, f"{BY_NAME[name].label}, {result.row.name}"))
+    return widest
