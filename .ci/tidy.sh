@@ -18,4 +18,4 @@ sources() {
 sources "$@" | sort -u |
   xargs -r -P "${JOBS:-2}" -n 2 clang-tidy -p build/dev --quiet \
     --extra-arg=-Wno-unknown-warning-option \
-    2> >(grep -v 'warnings\? generated' >&2)
+    2> >(grep -vE '^[0-9]+ (warning|error).* generated' >&2)

@@ -5,8 +5,8 @@ mark_as_advanced(LLHTTP_INCLUDE_DIR LLHTTP_SOURCE_DIR)
 if(NOT LLHTTP_INCLUDE_DIR OR NOT LLHTTP_SOURCE_DIR)
   message(FATAL_ERROR
     "llhttp's C sources are missing. Install Debian's package node-llhttp (apt-get install "
-    "node-llhttp), or name the folders of llhttp.h and of llhttp.c, api.c and http.c with "
-    "-DLLHTTP_INCLUDE_DIR=... and -DLLHTTP_SOURCE_DIR=...")
+    "node-llhttp), or name the folder of llhttp.h with -DLLHTTP_INCLUDE_DIR=... and the folder of "
+    "llhttp.c, api.c and http.c with -DLLHTTP_SOURCE_DIR=...")
 endif()
 
 add_library(llhttp STATIC

@@ -135,7 +135,8 @@ class Route:
     """One row of the router.
 
     kind: "constant" (target is a Response with a bytes body), "function" or "coroutine"
-    (target is called with a Request; async generator functions are "coroutine").
+    (target is called with a Request; async generator functions are "coroutine"), or "work" (target
+    is a NativeWork).
     """
 
     def __init__(self, methods: list[str], pattern: str, kind: str, target: Any) -> None: ...
@@ -208,6 +209,26 @@ class JourneySnapshot:
     def requests(self) -> int: ...
     @property
     def stages(self) -> list[StageSnapshot]: ...
+
+# --- handlers with a known price ------------------------------------------------------------------
+
+class NativeWork:
+    """A native handler that computes, then waits, then answers "done"; durations in seconds.
+
+    One request in each run of 1 / slow_fraction is slow, at a place that the seed draws.
+    """
+
+    def __init__(
+        self,
+        *,
+        cpu_seconds: float = 0.0,
+        wait_seconds: float = 0.0,
+        slow_fraction: float = 0.0,
+        slow_cpu_seconds: float = 0.0,
+        slow_wait_seconds: float = 0.0,
+        seed: int = 1,
+    ) -> None: ...
+    def is_slow(self, ordinal: int) -> bool: ...
 
 # --- load -----------------------------------------------------------------------------------------
 

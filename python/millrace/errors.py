@@ -62,7 +62,7 @@ class MillraceError(Exception):
 class TransportError(MillraceError):
     """A message did not get through."""
 
-    fault = "network"
+    fault: Fault = "network"
 
 
 class TimeoutException(TransportError):
@@ -78,19 +78,19 @@ class ConnectTimeout(TimeoutException):
 class ReadTimeout(TimeoutException):
     """The peer did not send in time."""
 
-    fault = "peer"
+    fault: Fault = "peer"
 
 
 class WriteTimeout(TimeoutException):
     """The peer did not take our bytes in time."""
 
-    fault = "peer"
+    fault: Fault = "peer"
 
 
 class PoolTimeout(TimeoutException):
     """No connection became free in time. Nothing was sent: safe to retry."""
 
-    fault = "local"
+    fault: Fault = "local"
     safe_to_retry = True
 
 
@@ -123,13 +123,13 @@ class ProtocolError(TransportError):
 class LocalProtocolError(ProtocolError):
     """This program broke a rule of the protocol."""
 
-    fault = "local"
+    fault: Fault = "local"
 
 
 class RemoteProtocolError(ProtocolError):
     """The peer broke a rule of the protocol."""
 
-    fault = "peer"
+    fault: Fault = "peer"
 
 
 class MessageTooLarge(RemoteProtocolError):

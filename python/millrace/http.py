@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
-from inspect import isawaitable
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -178,8 +177,3 @@ def reason_phrase(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return ""
-
-
-async def resolve(result: object | Awaitable[object]) -> object:
-    """Return a handler's result, awaited where it has to be."""
-    return await result if isawaitable(result) else result

@@ -220,9 +220,7 @@ def shared_acceptors(*, threads: int = 4, wakeup: Wakeup = "blocking") -> Patter
         all of them for each connection. ``"epoll_exclusive"``: it wakes one, mostly the same one,
         so connections pile up there.
     """
-    return Pattern(
-        name="shared_acceptors", accept="shared_socket", loops=threads, wakeup=wakeup
-    )
+    return Pattern(name="shared_acceptors", accept="shared_socket", loops=threads, wakeup=wakeup)
 
 
 def reuseport_shards(*, loops: int = 4) -> Pattern:

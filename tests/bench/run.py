@@ -4,8 +4,8 @@ usage: run.py [--rounds 3] [--seconds 3] [--only millrace,nginx] [--rows constan
               [--markdown docs/benchmarks.md]
 
 `--quick` is one round of one second: whether everything runs, not how fast. Rows are those of
-`suite/rows.py` and `memory`, `load`; servers those of `suite/servers.py`, named by what stands
-before a slash; the raw loop always takes part. Ctrl-C prints what there is so far.
+`suite/rows.py` and `memory`, `load`; servers those of `suite/servers.py`, each by how its name
+begins ("granian" is all three); the raw loop always takes part. Ctrl-C prints what there is so far.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from suite.cores import TooFewCores, choose_cores
 from suite.fleet import Fleet
 from suite.load_cost import measure_load_cost
 from suite.machine import describe_machine
-from suite.measure import Plan, measure_row
+from suite.measure import Plan, RowResult, measure_row
 from suite.memory import measure_idle
 from suite.page import write_page
 from suite.rows import ROWS
@@ -75,7 +75,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.quick:
         options.rounds = options.seconds = 1
-    unknown = [name for name in options.only if name not in {s.label for s in SERVERS}]
+    unknown = [name for name in options.only if not any(_is_named(s, name) for s in SERVERS)]
     if unknown:
         known = ", ".join(dict.fromkeys(server.label for server in SERVERS))
         parser.error(f"--only: no server named {unknown[0]}; there are {known}")
@@ -83,7 +83,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def chosen_servers(only: Sequence[str]) -> list[Server]:
-    return [s for s in SERVERS if not only or s.label in only or s.family is Family.FLOOR]
+    return [
+        server
+        for server in SERVERS
+        if not only
+        or server.family is Family.FLOOR
+        or any(_is_named(server, name) for name in only)
+    ]
 
 
 def measure(
@@ -94,8 +100,12 @@ def measure(
         results.unavailable = fleet.unavailable
         for row in ROWS:
             if row.name in rows:
-                results.rows.append(measure_row(row, servers, fleet, plan))
-                show(report.row_table(results.rows[-1]))
+                result = RowResult(row)
+                results.rows.append(result)
+                try:
+                    measure_row(result, servers, fleet, plan)
+                finally:
+                    show(report.row_table(result))
     if "memory" in rows:
         measure_memory(servers, plan, results)
     if "load" in rows:
@@ -129,6 +139,10 @@ def present(
             page, results, describe_machine(), plan.cores, server_versions(plan.tools), command
         )
         print(f"wrote {page}", file=sys.stderr)
+
+
+def _is_named(server: Server, name: str) -> bool:
+    return server.label.lower().startswith(name.lower())
 
 
 def _positive(text: str) -> int:

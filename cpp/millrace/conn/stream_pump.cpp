@@ -12,6 +12,13 @@ using base::Error;
 using base::Time;
 using proto::Afterwards;
 
+namespace {
+
+// Writes in a row for one connection while others wait; 16 high-water marks are about 1 MB.
+constexpr int rounds_per_turn = 16;
+
+}  // namespace
+
 StreamPump::StreamPump(net::Reactor& reactor, std::unique_ptr<net::Stream> stream, std::unique_ptr<proto::Codec> codec, PumpOwner& owner,
                        const PumpOptions& options)
     : reactor_(reactor), stream_(std::move(stream)), codec_(std::move(codec)), owner_(owner), options_(options) {
@@ -148,10 +155,17 @@ base::Status StreamPump::send(http::StreamId stream, http::Part part) {
 }
 
 void StreamPump::settle() {
-  while (!closed_) {
+  for (int round = 0; !closed_; ++round) {
     if (!lingering_) codec_->take_output(out_);
-    if (!out_.empty()) write_out();
-    if (closed_) return;
+    if (!out_.empty()) {
+      if (round == rounds_per_turn) {  // a quick writer and a quick reader: let the other connections have their turn
+        stream_->request_writable();
+        break;
+      }
+      write_out();
+      if (closed_) return;
+      if (!out_.empty() && write_stuck_since_ == 0) continue;  // being told of room, somebody has written more
+    }
     after_output();
     if (closed_ || lingering_ || failure_ || !paused_ || !has_room() || !offer_pending()) break;
   }

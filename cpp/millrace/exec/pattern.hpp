@@ -1,4 +1,5 @@
-// Execution patterns: three answers - who accepts, who owns, who runs - and the table of their usual mixes.
+// Execution patterns: three answers - who accepts, who owns, who runs - and the table of their
+// usual mixes.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -28,8 +29,8 @@ enum class Place : std::uint8_t {
 
 // Where handlers run.
 enum class Run : std::uint8_t {
-  on_loop,       // inline, on the connection's loop
-  on_workers,    // a bounded queue and worker threads
+  on_loop,     // inline, on the connection's loop
+  on_workers,  // a bounded queue and worker threads
 };
 
 // A pattern as a value: what Python builds, what the table holds.
@@ -39,20 +40,27 @@ struct Recipe {
   Place place = Place::accepting_loop;
   Run run = Run::on_loop;
   net::Wakeup wakeup = net::Wakeup::epoll;  // of shared_socket
-  // Loop 0 only accepts and owns no connection (acceptor_readers and friends with more than one loop).
+  // Loop 0 only accepts and owns no connection (acceptor_readers and friends with more than one
+  // loop).
   bool separate_acceptor = false;
-  std::size_t loops = 1;           // event loops, the separate acceptor not counted
-  std::size_t workers = 0;         // threads behind the queue
-  std::size_t queue_capacity = 1024;  // requests that may wait for a worker; one more is answered 503
+  std::size_t loops = 1;    // event loops, the separate acceptor not counted
+  std::size_t workers = 0;  // threads behind the queue
+  std::size_t queue_capacity =
+      1024;  // requests that may wait for a worker; one more is answered 503
 };
 
-// Errc::invalid_option with a sentence where the recipe contradicts itself (0 loops, workers without queue, ...).
+// Errc::invalid_option with a sentence where the recipe contradicts itself (0 loops, workers
+// without queue, ...).
 base::Status check(const Recipe& recipe);
 
-// The patterns by name, with their defaults. Every server test runs over every row.
+// The patterns by name, with their defaults; "shared_acceptors" has a row for each wake-up besides.
+// Every server test runs over every row.
 std::span<const Recipe> recipes();
+// Null where there is no such row.
+const Recipe* find_recipe(std::string_view name);
 
-// Work for a handler: no allocation, and exec/ stays ignorant of what it is. `run` is called once, by one thread.
+// Work for a handler: no allocation, and exec/ stays ignorant of what it is. `run` is called once,
+// by one thread.
 struct Work {
   void* subject = nullptr;
   void (*run)(void* subject) = nullptr;
@@ -66,11 +74,12 @@ class Placement {
 };
 std::unique_ptr<Placement> make_placement(Place place, std::span<net::Reactor* const> owners);
 
-// Where handlers run. dispatch() is called on the connection's loop, end_of_turn() at the end of its turn.
+// Where handlers run. dispatch() is called on the connection's loop, end_of_turn() at the end of
+// its turn.
 class Dispatch : public net::TurnObserver {
  public:
   virtual base::Status dispatch(Work work) = 0;  // a full queue is Errc::overloaded
-  virtual void stop() = 0;                        // runs what is queued, then joins; not on a worker
+  virtual void stop() = 0;                       // runs what is queued, then joins; not on a worker
 };
 
 // What surrounds a worker thread and each of its batches: a language run-time attaches here.
@@ -86,8 +95,8 @@ class WorkerGuard {
 struct QueueCounters {
   trace::Counter dispatched, refused;  // written under the queue's lock
   trace::Counter depth_max;
-  trace::Counter wait_ns;              // sum over all requests that left the queue
-  trace::Counter wakeups;              // times a sleeping worker was woken
+  trace::Counter wait_ns;  // sum over all requests that left the queue
+  trace::Counter wakeups;  // times a sleeping worker was woken
 };
 
 class WorkerQueue;  // worker_queue.hpp

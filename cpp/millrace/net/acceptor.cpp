@@ -39,13 +39,16 @@ class EpollAcceptor final : public Acceptor, private Readiness {
         on_accept_(std::move(on_accept)),
         events_(wakeup == Wakeup::epoll_exclusive ? EPOLLIN | EPOLLEXCLUSIVE : EPOLLIN) {
     pause_.acceptor = this;
-    pause_.fire = [](WheelEntry& entry, base::Time) { static_cast<Pause&>(entry).acceptor->resume(); };
+    pause_.fire = [](WheelEntry& entry, base::Time) {
+      static_cast<Pause&>(entry).acceptor->resume();
+    };
   }
   ~EpollAcceptor() override { stop(); }
 
   base::Status start() override {
     assert(reactor_.may_touch());
-    if (auto watched = reactor_.watch(socket_.descriptor(), events_, *this); !watched) return watched;
+    if (auto watched = reactor_.watch(socket_.descriptor(), events_, *this); !watched)
+      return watched;
     is_started_ = true;
     socket_.join();
     return {};
@@ -104,8 +107,8 @@ class EpollAcceptor final : public Acceptor, private Readiness {
   bool is_started_ = false;
 };
 
-// What a companion thread has accepted, on its way to the loop. Shared by the acceptor, its thread and
-// the tasks it has posted, which may run after the acceptor is gone.
+// What a companion thread has accepted, on its way to the loop. Shared by the acceptor, its thread
+// and the tasks it has posted, which may run after the acceptor is gone.
 struct Arrivals {
   struct Arrival {
     int descriptor;
@@ -120,7 +123,7 @@ struct Arrivals {
   std::mutex lock;
   std::condition_variable stop_asked;
   std::vector<Arrival> waiting;
-  std::uint64_t misses = 0, failures = 0;  // for the loop to count
+  std::uint64_t failures = 0;  // for the loop to count
   bool is_stopped = false;
   OnAccept on_accept;  // home loop only
 };
@@ -152,7 +155,8 @@ class BlockingAcceptor final : public Acceptor {
       arrivals_->is_stopped = true;
     }
     arrivals_->stop_asked.notify_all();
-    // Nothing else ends an accept(2) without a signal. It ends those of the other acceptors as well.
+    // Nothing else ends an accept(2) without a signal. It ends those of the other acceptors as
+    // well.
     ::shutdown(socket_.descriptor(), SHUT_RD);
     thread_.join();
     socket_.leave();
@@ -198,8 +202,10 @@ void BlockingAcceptor::hand_over(std::optional<Arrivals::Arrival> arrival) {
   {
     std::lock_guard const guard(arrivals_->lock);
     is_first = arrivals_->waiting.empty() && arrivals_->failures == 0;
-    if (arrival) arrivals_->waiting.push_back(*arrival);
-    else ++arrivals_->failures;
+    if (arrival)
+      arrivals_->waiting.push_back(*arrival);
+    else
+      ++arrivals_->failures;
   }
   if (!is_first) return;
   reactor_.post([&reactor = reactor_, arrivals = arrivals_] {
@@ -216,15 +222,6 @@ void BlockingAcceptor::hand_over(std::optional<Arrivals::Arrival> arrival) {
 }
 
 }  // namespace
-
-void send_and_close(int descriptor, base::ByteView bytes) {
-  [[maybe_unused]] auto const sent = ::send(descriptor, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-  ::shutdown(descriptor, SHUT_WR);
-  constexpr int most_reads = 16;
-  char dropped[4096];
-  for (int i = 0; i < most_reads && ::recv(descriptor, dropped, sizeof dropped, 0) > 0;) ++i;
-  ::close(descriptor);
-}
 
 std::unique_ptr<Acceptor> make_acceptor(Reactor& reactor, const ListenSocket& socket, Wakeup wakeup,
                                         OnAccept on_accept) {

@@ -18,7 +18,8 @@ namespace {
 constexpr std::string_view unix_prefix = "unix:";
 
 base::Error refused(std::string_view text, std::string_view why) {
-  return {base::Errc::invalid_option, {}, "address '" + std::string(text) + "': " + std::string(why)};
+  return {
+      base::Errc::invalid_option, {}, "address '" + std::string(text) + "': " + std::string(why)};
 }
 
 std::optional<std::uint16_t> port_of(std::string_view text) {
@@ -97,7 +98,8 @@ std::string Endpoint::host() const {
   }
   if (is_unix() && size > offsetof(sockaddr_un, sun_path)) {
     auto const address = as<sockaddr_un>(storage);
-    auto const room = std::min<std::size_t>(size - offsetof(sockaddr_un, sun_path), sizeof address.sun_path);
+    auto const room =
+        std::min<std::size_t>(size - offsetof(sockaddr_un, sun_path), sizeof address.sun_path);
     return std::string(address.sun_path, ::strnlen(address.sun_path, room));
   }
   return {};  // a Unix client has no name
@@ -117,8 +119,10 @@ base::Result<Endpoint> Endpoint::parse(std::string_view text) {
   auto const port = port_of(text.substr(colon + 1));
   if (!port) return refused(text, "the port must be a number from 0 to 65535");
   bool const bracketed = host.starts_with('[') && host.ends_with(']');
-  if (bracketed) host = host.substr(1, host.size() - 2);
-  else if (host.find(':') != host.npos) return refused(text, "IPv6 needs brackets, as in '[::1]:8000'");
+  if (bracketed)
+    host = host.substr(1, host.size() - 2);
+  else if (host.find(':') != host.npos)
+    return refused(text, "IPv6 needs brackets, as in '[::1]:8000'");
   if (host.empty() && !bracketed) host = "0.0.0.0";
   if (host == "localhost") host = "127.0.0.1";
   Addresses found;
@@ -132,7 +136,8 @@ base::Result<std::vector<Endpoint>> Endpoint::resolve(std::string_view host, std
   std::string const name(host);
   // AI_ADDRCONFIG is not asked for: it hides ::1 on machines whose only IPv6 address that is.
   if (int const problem = look_up(name, port, 0, found); problem != 0)
-    return base::Error{base::Errc::name_not_found, {}, "'" + name + "': " + ::gai_strerror(problem)};
+    return base::Error{
+        base::Errc::name_not_found, {}, "'" + name + "': " + ::gai_strerror(problem)};
   std::vector<Endpoint> endpoints;
   for (auto const* address = found.get(); address; address = address->ai_next)
     endpoints.push_back(to_endpoint(*address));

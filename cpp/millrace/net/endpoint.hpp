@@ -9,7 +9,6 @@
 
 #include "millrace/base/error.hpp"
 #include "millrace/base/time.hpp"
-#include "millrace/base/time.hpp"
 
 namespace millrace::net {
 
@@ -19,16 +18,16 @@ struct Endpoint {
   socklen_t size = 0;
 
   int family() const { return storage.ss_family; }
-  std::uint16_t port() const;      // 0 for Unix
-  std::string host() const;        // "127.0.0.1", "::1", or the Unix path
-  std::string to_string() const;   // "127.0.0.1:80", "[::1]:80", "unix:/path"
+  std::uint16_t port() const;     // 0 for Unix
+  std::string host() const;       // "127.0.0.1", "::1", or the Unix path
+  std::string to_string() const;  // "127.0.0.1:80", "[::1]:80", "unix:/path"
   const sockaddr* address() const { return reinterpret_cast<const sockaddr*>(&storage); }
   sockaddr* address() { return reinterpret_cast<sockaddr*>(&storage); }
 
   bool is_unix() const { return family() == AF_UNIX; }
 
-  // "127.0.0.1:0", "[::1]:8080", ":8080" (all IPv4 addresses), "unix:/run/x.sock". Numeric hosts and
-  // "localhost" only. Errc::invalid_option.
+  // "127.0.0.1:0", "[::1]:8080", ":8080" (all IPv4 addresses), "unix:/run/x.sock". Numeric hosts
+  // and "localhost" only. Errc::invalid_option.
   static base::Result<Endpoint> parse(std::string_view text);
   // Resolves a name; blocks. Numeric hosts do not ask the resolver. Errc::name_not_found; never an
   // empty list.

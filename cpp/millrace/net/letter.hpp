@@ -12,9 +12,9 @@ struct Letter {
   void (*open)(Letter& letter) = nullptr;  // on the receiving loop's thread
 };
 
-// Letters that a thread holds back until its batch is done, so that the receiver is woken once. One per
-// thread. Letters to a second receiver go out at once. A thread that ends while it holds letters loses
-// them: release() before.
+// Letters that a thread holds back until its batch is done, so that the receiver is woken once. One
+// per thread. Letters to a second receiver go out at once. A thread that ends while it holds
+// letters loses them: release() before.
 class Outbox {
  public:
   // How long a letter may be held while the batch goes on, or one slow handler delays the answers

@@ -26,7 +26,8 @@ std::optional<std::uint64_t> inode_of(const std::string& path) {
   return found.st_ino;
 }
 
-// A socket file outlives its listener. One that refuses a connection has lost its own, and is removed.
+// A socket file outlives its listener. One that refuses a connection has lost its own, and is
+// removed.
 base::Status clear_stale_path(const Endpoint& at) {
   auto const path = at.host();
   struct stat found {};
@@ -49,8 +50,10 @@ base::Status clear_stale_path(const Endpoint& at) {
 
 base::Result<ListenSocket> ListenSocket::open(const Endpoint& at, const Options& options) {
   if (at.is_unix() && options.reuse_port)
-    return base::Error{base::Errc::invalid_option, {},
-                       at.to_string() + ": reuse_port needs a TCP address; Unix paths have one socket"};
+    return base::Error{
+        base::Errc::invalid_option,
+        {},
+        at.to_string() + ": reuse_port needs a TCP address; Unix paths have one socket"};
   ListenSocket socket;
   if (auto bound = socket.bind(at, options); !bound) return bound;
   return socket;
@@ -66,7 +69,8 @@ base::Status ListenSocket::bind(const Endpoint& at, const Options& options) {
     // So that a restart need not wait for the connections of the run before to leave TIME_WAIT.
     bool ready = set_option(descriptor_, SOL_SOCKET, SO_REUSEADDR) &&
                  set_option(descriptor_, IPPROTO_TCP, TCP_NODELAY);
-    if (at.family() == AF_INET6) ready = ready && set_option(descriptor_, IPPROTO_IPV6, IPV6_V6ONLY);
+    if (at.family() == AF_INET6)
+      ready = ready && set_option(descriptor_, IPPROTO_IPV6, IPV6_V6ONLY);
     if (options.reuse_port) ready = ready && set_option(descriptor_, SOL_SOCKET, SO_REUSEPORT);
     if (!ready) return system_error(errno, what);
   }
@@ -102,7 +106,8 @@ ListenSocket::~ListenSocket() { close(); }
 
 void ListenSocket::close() {
   if (descriptor_ < 0) return;
-  if (!unlink_path_.empty() && inode_of(unlink_path_) == path_inode_) ::unlink(unlink_path_.c_str());
+  if (!unlink_path_.empty() && inode_of(unlink_path_) == path_inode_)
+    ::unlink(unlink_path_.c_str());
   ::close(std::exchange(descriptor_, -1));
 }
 

@@ -7,7 +7,6 @@
 #include <string>
 
 #include "millrace/base/bytes.hpp"
-#include "millrace/base/bytes.hpp"
 #include "millrace/base/error.hpp"
 #include "millrace/base/time.hpp"
 #include "millrace/net/endpoint.hpp"
@@ -16,18 +15,20 @@
 namespace millrace::net {
 
 // A bound, listening descriptor, non-blocking and close-on-exec. Accepted connections inherit its
-// TCP_NODELAY. Move-only (not once acceptors refer to it); closes on destruction and unlinks its Unix
-// path, unless another socket has taken the path over meanwhile.
+// TCP_NODELAY. Move-only (not once acceptors refer to it); closes on destruction and unlinks its
+// Unix path, unless another socket has taken the path over meanwhile.
 class ListenSocket {
  public:
   struct Options {
     // Connections the kernel keeps for us until we accept; it takes min(backlog, somaxconn) + 1.
     int backlog = 1024;
-    // SO_REUSEPORT: several sockets on one address, the kernel spreads connections over them. TCP only.
+    // SO_REUSEPORT: several sockets on one address, the kernel spreads connections over them. TCP
+    // only.
     bool reuse_port = false;
   };
-  // address_in_use, address_not_available, invalid_option, out_of_descriptors, io_error. A Unix path that
-  // nobody listens on any more is replaced. An IPv6 address means IPv6 alone: listen on both for both.
+  // address_in_use, address_not_available, invalid_option, out_of_descriptors, io_error. A Unix
+  // path that nobody listens on any more is replaced. An IPv6 address means IPv6 alone: listen on
+  // both for both.
   static base::Result<ListenSocket> open(const Endpoint& at, const Options& options);
 
   ListenSocket() = default;
@@ -56,17 +57,18 @@ class ListenSocket {
 // How the loops that share one listening socket are woken.
 enum class Wakeup : std::uint8_t {
   epoll,            // every waiting loop wakes for each connection; one gets it
-  epoll_exclusive,  // EPOLLEXCLUSIVE: usually one wakes, mostly the same one (the kernel's list is last in, first out)
-  blocking,         // a thread per loop waits in accept(2): the kernel wakes one, first in, first out
+  epoll_exclusive,  // EPOLLEXCLUSIVE: usually one wakes, mostly the same one (the kernel's list is
+                    // last in, first out)
+  blocking,  // a thread per loop waits in accept(2): the kernel wakes one, first in, first out
 };
 
-// Called for each accepted, non-blocking, close-on-exec descriptor with TCP_NODELAY set. On the acceptor's loop
-// (blocking: still on the loop, by letter or post).
+// Called for each accepted, non-blocking, close-on-exec descriptor with TCP_NODELAY set. On the
+// acceptor's loop (blocking: still on the loop, by letter or post).
 using OnAccept = std::function<void(int descriptor, const Peer& peer)>;
 
-// Sends what the kernel takes at once and closes: for connections that are turned away before they have
-// a home. What the client has sent by then is read and dropped, up to 64 kB, because closing over unread
-// bytes is a reset, which would take our answer along. Any thread.
+// Sends what the kernel takes at once and closes: for connections that are turned away before they
+// have a home. What the client has sent by then is read and dropped, up to 64 kB, because closing
+// over unread bytes is a reset, which would take our answer along. Any thread.
 void send_and_close(int descriptor, base::ByteView bytes);
 
 // Accepts on one loop from one listening socket, which must outlive it. Home loop only.
@@ -75,16 +77,17 @@ class Acceptor {
   // Stops it, if that has not been done.
   virtual ~Acceptor() = default;
   virtual base::Status start() = 0;
-  // Accepts no more and calls OnAccept no more; other loops' acceptors may. Blocking acceptors of one
-  // socket end together: the first stop() shuts the socket down, which resets what waits in its queue.
+  // Accepts no more and calls OnAccept no more; other loops' acceptors may. Blocking acceptors of
+  // one socket end together: the first stop() shuts the socket down, which resets what waits in its
+  // queue.
   virtual void stop() = 0;
 };
 
-// Connections that an acceptor takes per wake-up while it is alone on its socket. One that shares its
-// socket takes one at a time: what it leaves wakes another loop, so that a burst spreads.
+// Connections that an acceptor takes per wake-up while it is alone on its socket. One that shares
+// its socket takes one at a time: what it leaves wakes another loop, so that a burst spreads.
 constexpr int accepts_per_wakeup = 16;
-// After EMFILE, ENFILE, ENOBUFS or ENOMEM nothing is accepted for this long, so that a full descriptor
-// table does not spin the loop. The connections wait in the kernel's queue.
+// After EMFILE, ENFILE, ENOBUFS or ENOMEM nothing is accepted for this long, so that a full
+// descriptor table does not spin the loop. The connections wait in the kernel's queue.
 constexpr base::Duration accept_pause = base::milliseconds(100);
 
 // Mixed wake-ups on one socket: not blocking with the others, whose socket must be non-blocking.

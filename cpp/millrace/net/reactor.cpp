@@ -46,7 +46,8 @@ Reactor::Reactor() : epoll_(create_epoll()), read_buffer_(new char[read_buffer_b
 }
 
 Reactor::~Reactor() {
-  // What the tasks hold may unwatch its descriptor: while there is still something to unwatch it from.
+  // What the tasks hold may unwatch its descriptor: while there is still something to unwatch it
+  // from.
   posted_.clear();
   bury();
   while (residents_) delete residents_;
@@ -120,8 +121,8 @@ int Reactor::wait_time(base::Time until) const {
 }
 
 // No wake-up is lost: a sender first publishes its letter and then looks at sleeping_, we first set
-// sleeping_ and then look for letters. All four are sequentially consistent, so one of the two sees the
-// other.
+// sleeping_ and then look for letters. All four are sequentially consistent, so one of the two sees
+// the other.
 std::size_t Reactor::wait(int timeout_ms) {
   bool sleeps = timeout_ms != 0;
   if (sleeps) {

@@ -31,25 +31,29 @@ class Readiness {
   ~Readiness() = default;
 };
 
-// What surrounds the wait. The only place where a language run-time (its lock, its own loop) attaches. Home loop only.
+// What surrounds the wait. The only place where a language run-time (its lock, its own loop)
+// attaches. Home loop only.
 class PollGuard {
  public:
   virtual ~PollGuard() = default;
-  virtual void before_wait() = 0;            // not called for a wait of 0
+  virtual void before_wait() = 0;  // not called for a wait of 0
   virtual void after_wait() = 0;
   virtual bool has_ready() { return false; }  // true: do not sleep, something of ours wants to run
-  virtual bool end_of_turn() { return false; }  // after all that one wait brought; true: leave turn()
+  virtual bool end_of_turn() {
+    return false;
+  }  // after all that one wait brought; true: leave turn()
 };
 
-// Called at the end of each turn: dispatchers wake their workers here, once for all that the turn brought.
+// Called at the end of each turn: dispatchers wake their workers here, once for all that the turn
+// brought.
 class TurnObserver {
  public:
   virtual ~TurnObserver() = default;
   virtual void end_of_turn() = 0;
 };
 
-// Something that nobody but the loop holds on to, such as a connect under way. The reactor's destructor
-// deletes those that are left. Home loop only.
+// Something that nobody but the loop holds on to, such as a connect under way. The reactor's
+// destructor deletes those that are left. Home loop only.
 class Resident {
  public:
   virtual ~Resident();
@@ -66,11 +70,13 @@ class Resident {
   Resident* next_ = nullptr;
 };
 
-// One loop, one thread for life. "Any thread." where said so, else home loop only (or before run()).
+// One loop, one thread for life. "Any thread." where said so, else home loop only (or before
+// run()).
 class Reactor {
  public:
   static constexpr std::size_t read_buffer_bytes = 64 * 1024;
-  // Descriptors that one wait may name. More only delays the letters; fewer means more waits under load.
+  // Descriptors that one wait may name. More only delays the letters; fewer means more waits under
+  // load.
   static constexpr std::size_t events_per_wait = 256;
 
   Reactor();
@@ -78,36 +84,41 @@ class Reactor {
   Reactor(const Reactor&) = delete;
   Reactor& operator=(const Reactor&) = delete;
 
-  // Runs turns until stop(); then runs what was posted before it, and returns. The calling thread becomes
-  // home, and nobody's once it returns.
+  // Runs turns until stop(); then runs what was posted before it, and returns. The calling thread
+  // becomes home, and nobody's once it returns.
   void run();
-  // Waits and handles what came, again and again, until guard->end_of_turn() says true, `until` has passed
-  // (base::Time; 0: poll once without waiting; INT64_MAX: no end), or stop() was called (then it polls once). The calling thread becomes home.
+  // Waits and handles what came, again and again, until guard->end_of_turn() says true, `until` has
+  // passed (base::Time; 0: poll once without waiting; INT64_MAX: no end), or stop() was called
+  // (then it polls once). The calling thread becomes home.
   void turn(base::Time until);
   // Any thread. Final: a stopped reactor does not start again.
   void stop();
   bool is_stopped() const { return stopped_.load(std::memory_order_acquire); }  // any thread
-  bool in_thread() const { return home_.load(std::memory_order_relaxed) == std::this_thread::get_id(); }  // any thread
+  bool in_thread() const {
+    return home_.load(std::memory_order_relaxed) == std::this_thread::get_id();
+  }  // any thread
 
   // Home loop, or there is none (not yet run, or done running). For assertions.
   bool may_touch() const { return in_thread() || home_.load() == std::thread::id{}; }
 
-  // Any thread. Runs on the loop in order of arrival, after the events and letters of the current turn.
-  // Destroyed without having run if it was posted after stop().
+  // Any thread. Runs on the loop in order of arrival, after the events and letters of the current
+  // turn. Destroyed without having run if it was posted after stop().
   void post(std::function<void()> task);
   // Any thread. As post, without allocating; see Outbox.
   void deliver(Letter& letter);
   void deliver_chain(Letter& newest, Letter& oldest);  // linked newest to oldest; not held back
 
-  // When the current turn's wait returned. A cheap clock for deadlines. Old between two calls of turn().
+  // When the current turn's wait returned. A cheap clock for deadlines. Old between two calls of
+  // turn().
   base::Time now() const { return now_; }
   // Reads the clock. Any thread.
   static base::Time clock();
 
   base::Status watch(int descriptor, std::uint32_t epoll_events, Readiness& readiness);
   void rewatch(int descriptor, std::uint32_t epoll_events, Readiness& readiness);
-  // Its readiness is not called again, not even for an event that the current turn has fetched already.
-  // Before close(2): a child between fork and exec would keep a closed descriptor's events coming.
+  // Its readiness is not called again, not even for an event that the current turn has fetched
+  // already. Before close(2): a child between fork and exec would keep a closed descriptor's events
+  // coming.
   void unwatch(int descriptor);
 
   // Deletes `object` at the end of the turn, when no event of it can name it any more.
@@ -116,7 +127,8 @@ class Reactor {
     graveyard_.push_back({object, [](void* p) { delete static_cast<T*>(p); }});
   }
 
-  // Called when the loop starts and about once a second, before the events of the turn. Keeps Date fresh.
+  // Called when the loop starts and about once a second, before the events of the turn. Keeps Date
+  // fresh.
   void each_second(std::function<void()> task) { each_second_.push_back(std::move(task)); }
   void observe_turns(TurnObserver& observer) { turn_observers_.push_back(&observer); }
   void forget_turns(TurnObserver& observer);
@@ -170,7 +182,8 @@ class Reactor {
 
   std::atomic<std::thread::id> home_{};
   std::atomic<bool> stopped_{false};
-  // Written by other threads: on a line of their own, or each letter would slow the loop's own reads.
+  // Written by other threads: on a line of their own, or each letter would slow the loop's own
+  // reads.
   alignas(64) std::atomic<Letter*> letters_{nullptr};
   std::atomic<bool> sleeping_{false};
   std::atomic<bool> has_posted_{false};

@@ -26,6 +26,7 @@ class SocketStream final : public Stream, private Readiness {
 
   void start(ReadSink& sink) override;
   base::Status write(base::ByteChain& chain) override;
+  void request_writable() override { want_write(true); }
   void pause_reading() override;
   void resume_reading() override;
   void end_writing() override;
@@ -66,7 +67,8 @@ void SocketStream::start(ReadSink& sink) {
 }
 
 // A peer's reset, and its end once we have ended too, are reported whether asked for or not. So a
-// descriptor with nothing left to report must leave the epoll set, or it would wake the loop for ever.
+// descriptor with nothing left to report must leave the epoll set, or it would wake the loop for
+// ever.
 void SocketStream::on_ready(std::uint32_t events) {
   if ((events & EPOLLOUT) && wants_write_) {
     tell_writable();
@@ -74,8 +76,10 @@ void SocketStream::on_ready(std::uint32_t events) {
   }
   if (!(events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))) return;
   // What was sent before a reset or an end comes out of recv first, then the reset or end itself.
-  if (!is_paused_ && !has_read_all_) read();
-  else notice_end(events);
+  if (!is_paused_ && !has_read_all_)
+    read();
+  else
+    notice_end(events);
 }
 
 void SocketStream::read() {
@@ -109,13 +113,16 @@ void SocketStream::notice_end(std::uint32_t events) {
   }
   bool const is_news = !knows_end_ && (events & (EPOLLRDHUP | EPOLLHUP));
   if (is_news) knows_end_ = true;
-  if (events & EPOLLHUP) stop_watching();
-  else update_watch();
+  if (events & EPOLLHUP)
+    stop_watching();
+  else
+    update_watch();
   if (is_news) sink_->on_eof(reactor_.now());
 }
 
 void SocketStream::tell_writable() {
-  // Still watched for while the owner writes, so that a long body does not switch it off and on again.
+  // Still watched for while the owner writes, so that a long body does not switch it off and on
+  // again.
   wants_write_ = false;
   sink_->on_writable(reactor_.now());
   if (descriptor_ >= 0) update_watch();

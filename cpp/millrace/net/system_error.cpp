@@ -9,15 +9,23 @@ namespace {
 base::Errc code_of(int number) {
   using base::Errc;
   switch (number) {
-    case ECONNREFUSED: return Errc::connection_refused;
-    case ETIMEDOUT: return Errc::connect_timeout;
-    case ECONNRESET: return Errc::connection_reset;
-    case EPIPE: return Errc::connection_closed;
-    case EADDRINUSE: return Errc::address_in_use;
-    case EADDRNOTAVAIL: return Errc::address_not_available;
+    case ECONNREFUSED:
+      return Errc::connection_refused;
+    case ETIMEDOUT:
+      return Errc::connect_timeout;
+    case ECONNRESET:
+      return Errc::connection_reset;
+    case EPIPE:
+      return Errc::connection_closed;
+    case EADDRINUSE:
+      return Errc::address_in_use;
+    case EADDRNOTAVAIL:
+      return Errc::address_not_available;
     case EMFILE:
-    case ENFILE: return Errc::out_of_descriptors;
-    default: return Errc::io_error;
+    case ENFILE:
+      return Errc::out_of_descriptors;
+    default:
+      return Errc::io_error;
   }
 }
 

@@ -39,8 +39,8 @@ void TimerWheel::insert(WheelEntry& entry, std::uint64_t slot) {
 }
 
 void TimerWheel::advance(base::Time now) {
-  // A slot is emptied once it lies behind us as a whole: its entries are due then, so that one wake-up
-  // is enough.
+  // A slot is emptied once it lies behind us as a whole: its entries are due then, so that one
+  // wake-up is enough.
   auto const begun = slot_of(now);
   if (begun == 0 || begun - 1 <= cursor_) return;
   auto const last = begun - 1;
@@ -57,7 +57,8 @@ void TimerWheel::advance(base::Time now) {
   find_earliest();
 }
 
-// The ring moves to a head of our own first: fire() may arm and disarm any entry, those of this slot too.
+// The ring moves to a head of our own first: fire() may arm and disarm any entry, those of this
+// slot too.
 void TimerWheel::fire_slot(WheelEntry& head, base::Time now) {
   if (head.next == &head) return;
   WheelEntry due;
@@ -68,8 +69,10 @@ void TimerWheel::fire_slot(WheelEntry& head, base::Time now) {
   while (due.next != &due) {
     auto& entry = *due.next;
     disarm(entry);
-    if (entry.deadline > now) insert(entry, slot_of(entry.deadline));
-    else entry.fire(entry, now);
+    if (entry.deadline > now)
+      insert(entry, slot_of(entry.deadline));
+    else
+      entry.fire(entry, now);
   }
 }
 

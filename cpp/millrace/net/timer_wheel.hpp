@@ -30,8 +30,9 @@ class TimerWheel {
   TimerWheel(const TimerWheel&) = delete;
   TimerWheel& operator=(const TimerWheel&) = delete;
 
-  // Arms the entry or moves its deadline. A later deadline is only noted: the entry fires in its old slot, sees
-  // that it is too early and moves on, so that touching it per request costs one store.
+  // Arms the entry or moves its deadline. A later deadline is only noted: the entry fires in its
+  // old slot, sees that it is too early and moves on, so that touching it per request costs one
+  // store.
   void arm(WheelEntry& entry, base::Time deadline) {
     entry.deadline = deadline;
     auto const slot = slot_of(deadline);

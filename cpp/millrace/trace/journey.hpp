@@ -40,7 +40,7 @@ struct StageRow {
 
 // Stage::accept belongs to a connection, not to a request: it lies between the wake-up that announced the
 // connection and its arrival on its home loop, and has no row here.
-constexpr std::array stage_rows{
+inline constexpr std::array stage_rows{
     StageRow{Stage::read, "read", "wait returned -> bytes in hand", {Moment::ready, Moment::ready, Moment::ready}, Moment::received},
     StageRow{Stage::decrypt, "decrypt", "bytes in hand -> plain bytes", {Moment::received, Moment::received, Moment::received}, Moment::decrypted},
     StageRow{Stage::parse, "parse", "bytes in hand -> head checked", {Moment::decrypted, Moment::received, Moment::received}, Moment::head_parsed},

@@ -70,7 +70,9 @@ def main() -> None:
     pattern = mr.patterns.single_thread()
     if mode == "queue":
         pattern = mr.patterns.acceptor_queue_workers(workers=1)
-    mr.run(app, host="127.0.0.1", port=port, pattern=pattern)
+    # Room for the 10,000 idle connections of the memory row and the one that checks the answer.
+    limits = mr.Limits(max_connections=12_000)
+    mr.run(app, host="127.0.0.1", port=port, pattern=pattern, limits=limits)
 
 
 main()

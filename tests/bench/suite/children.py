@@ -15,7 +15,7 @@ def on_core(core: int) -> Callable[[], None]:
 
     Pinned before exec, so that every thread and process of the child inherits the core. The death
     signal matters because a server may be stopped (SIGSTOP) when the suite is killed, and would
-    stay so for ever.
+    stay so for ever; processes that a server starts itself do not inherit it.
     """
 
     def prepare() -> None:

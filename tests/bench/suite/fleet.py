@@ -46,8 +46,8 @@ class Fleet:
         except Unavailable as error:
             self.unavailable[server.name] = str(error)
             return False
+        self._running[server.name] = running  # owned from here on, whatever interrupts
         running.pause()
-        self._running[server.name] = running
         return True
 
     @contextmanager

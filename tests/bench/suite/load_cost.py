@@ -50,7 +50,7 @@ class LoadCost:
 
     def judge(self) -> Verdict:
         ratio = statistics.median(self.ratios)
-        return Verdict(ratio <= BOUND, f"{ratio:.2f} times wrk")
+        return Verdict(ratio <= BOUND, "" if ratio <= BOUND else f"{ratio:.2f} times wrk")
 
 
 def measure_load_cost(plan: Plan) -> LoadCost:
@@ -125,13 +125,16 @@ def _run_counted(command: list[str], cores: Cores, seconds: int) -> tuple[str, f
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=errors,
+                start_new_session=True,
                 preexec_fn=on_core(cores.load),
             )
         except OSError as error:
-            raise Unavailable(f"cannot be started: {error.strerror}") from error
+            raise Unavailable(
+                f"{Path(command[0]).name} cannot be started: {error.strerror}"
+            ) from error
         status, cpu_us = _wait_counted(child, seconds + GRACE_S)
         if status != 0:
-            raise Unavailable(f"exited with {status}: {_tail(errors)}")
+            raise Unavailable(f"{Path(command[0]).name} exited with {status}: {_tail(errors)}")
         output.seek(0)
         return output.read(), cpu_us
 

@@ -52,9 +52,9 @@ class RowResult:
     """Servers that answered wrongly or with errors, and how: their samples are thrown away."""
 
 
-def measure_row(row: Row, servers: Sequence[Server], fleet: Fleet, plan: Plan) -> RowResult:
-    """All rounds of one row. Servers that cannot run are left to `fleet.unavailable`."""
-    result = RowResult(row)
+def measure_row(result: RowResult, servers: Sequence[Server], fleet: Fleet, plan: Plan) -> None:
+    """All rounds of one row, into `result`. `fleet.unavailable` has the servers that cannot run."""
+    row = result.row
     present = [server for server in _floor_first(row, servers) if fleet.has(server)]
     for server in present:
         _visit(row, server, fleet, plan, result, WARM_UP_S)
@@ -72,9 +72,6 @@ def measure_row(row: Row, servers: Sequence[Server], fleet: Fleet, plan: Plan) -
             sample = _sample(load, cpu_us, floor_us)
             result.samples.setdefault(server.name, []).append(sample)
             _progress(f"{row.name} {number}/{plan.rounds}  {server.label:16} {cpu_us:7.2f} us")
-    for name in result.void:
-        result.samples.pop(name, None)
-    return result
 
 
 def _floor_first(row: Row, servers: Sequence[Server]) -> list[Server]:
@@ -88,13 +85,15 @@ def _visit(
     """One run against one server: the load and the CPU us per request; None if it is void."""
     with fleet.turn_of(server) as running:
         try:
-            check_answer(row, running.port)
+            is_floor = server.family is Family.FLOOR
+            check_answer(row, running.port, body_matters=not is_floor)
             tree = running.tree()
             before = process_tree.cpu_time_ns(tree)
             load = wrk.run(plan.tools, row.request, running.port, seconds, plan.cores.load)
             spent = process_tree.cpu_time_ns(running.tree()) - before
         except (WrongAnswer, wrk.LoadFailed) as error:
             result.void[server.name] = str(error)
+            result.samples.pop(server.name, None)
             _progress(f"{row.name}  {server.label:16} void: {error}")
             return None
     return load, spent / 1000 / load.requests

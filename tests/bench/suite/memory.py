@@ -77,6 +77,7 @@ def _idle_client(port: int, row: Row, core: int) -> subprocess.Popen[str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,
         preexec_fn=on_core(core),
     )
 

@@ -33,11 +33,11 @@ class Results:
 
 def row_table(result: RowResult) -> Table:
     """One row: every server in it, cheapest first."""
+    void = [f"{BY_NAME[name].label} void: {why}" for name, why in result.void.items()]
     table = Table(
         f"{result.row.name}: {result.row.title}",
         ROW_COLUMNS,
-        note="Median (minimum-maximum) of the rounds. "
-        + "; ".join(f"{BY_NAME[name].label} void: {why}" for name, why in result.void.items()),
+        note="; ".join(["Median (minimum-maximum) of the rounds", *void]) + ".",
     )
     for name, samples in sorted(result.samples.items(), key=lambda item: median_cpu(item[1])):
         table.add(BY_NAME[name].label, *_cells(samples))
@@ -45,15 +45,18 @@ def row_table(result: RowResult) -> Table:
 
 
 def _cells(samples: Sequence[Sample]) -> list[str]:
-    middle = sorted(samples, key=lambda sample: sample.cpu_us)[len(samples) // 2]
     return [
         _with_range([sample.cpu_us for sample in samples]),
         _with_range([sample.ratio for sample in samples]),
-        f"{middle.p50_us:.0f}",
-        f"{middle.p99_us:.0f}",
-        f"{middle.requests_per_s:,.0f}",
-        f"{100 * middle.busy:.0f} %",
+        f"{statistics.median(sample.p50_us for sample in samples):.0f}",
+        _p99_us(samples),
+        f"{statistics.median(sample.requests_per_s for sample in samples):,.0f}",
+        f"{100 * statistics.median(sample.busy for sample in samples):.0f} %",
     ]
+
+
+def _p99_us(samples: Sequence[Sample]) -> str:
+    return f"{statistics.median(sample.p99_us for sample in samples):.0f}"
 
 
 def _with_range(values: Sequence[float]) -> str:
@@ -65,7 +68,7 @@ def bounds_table(results: Results) -> Table:
     """millrace against every bound, one line each."""
     table = Table(
         "Bounds",
-        ("row", "what ", "bound ", "millrace", "p99 us", "best Python ", "its", "verdict "),
+        ("row", "what ", "bound ", "millrace", "p99 us", "best Python ", "its figure", "verdict "),
         note="Figures are CPU time per request as a multiple of the raw loop's, where not said "
         "otherwise. Every row also asks to be ahead of every Python server.",
     )
@@ -78,7 +81,7 @@ def bounds_table(results: Results) -> Table:
 
 def _bound_cells(result: RowResult) -> list[str]:
     ours = result.samples.get(result.row.ours)
-    figures = [f"{median_ratio(ours):.2f}", f"{ours[0].p99_us:.0f}"] if ours else ["-", "-"]
+    figures = [f"{median_ratio(ours):.2f}", _p99_us(ours)] if ours else ["-", "-"]
     rival = best_of(result, Family.PYTHON)
     if rival is None:
         return [_bound_text(result.row.bound), *figures, "-", "-"]
@@ -94,23 +97,23 @@ def _bound_text(bound: Bound) -> str:
 
 def _add_idle(table: Table, results: Results) -> None:
     ours = next((one for one in results.idle if one.server.family is Family.MILLRACE), None)
-    verdict = results.failures.get("memory", "unknown")
-    figure = "-"
+    what, bound = "user-space memory of an idle connection", f"{BOUND_BYTES} bytes"
     if ours is not None:
-        figure = f"{ours.private_dirty:.0f} bytes"
         verdict = "met" if ours.private_dirty <= BOUND_BYTES else "missed"
-    what = "user-space memory of an idle connection"
-    table.add("memory", what, f"{BOUND_BYTES} bytes", figure, "-", "-", "-", verdict)
+        table.add("memory", what, bound, f"{ours.private_dirty:.0f}", "-", "-", "-", verdict)
+    elif "memory" in results.failures:
+        verdict = f"unknown: {results.failures['memory']}"
+        table.add("memory", what, bound, "-", "-", "-", "-", verdict)
 
 
 def _add_load(table: Table, results: Results) -> None:
     what, bound = "CPU per request of the load generator", f"{LOAD_BOUND} x wrk"
-    if results.load is None:
-        verdict = results.failures.get("load", "unknown")
+    if results.load is not None:
+        ratio, verdict = statistics.median(results.load.ratios), str(results.load.judge())
+        table.add("load", what, bound, f"{ratio:.2f}", "-", "-", "-", verdict)
+    elif "load" in results.failures:
+        verdict = f"unknown: {results.failures['load']}"
         table.add("load", what, bound, "-", "-", "-", "-", verdict)
-        return
-    ratio = _with_range(results.load.ratios)
-    table.add("load", what, bound, ratio, "-", "-", "-", str(results.load.judge()))
 
 
 def idle_table(results: Results) -> Table:

@@ -133,7 +133,7 @@ SERVERS = (
         Family.PYTHON,
         _script("fastpysgi_server.py", "wsgi"),
         SYNC_ROWS | {"native", "queue"},
-        "one process, tcp_nodelay",
+        "one process",
         ("fastpysgi",),
     ),
     Server(
@@ -141,8 +141,8 @@ SERVERS = (
         Family.PYTHON,
         _script("fastpysgi_server.py", "asgi"),
         ASYNC_ROWS,
-        "one process, tcp_nodelay",
-        ("fastpysgi",),
+        "one process, uvloop, bare ASGI callable",
+        ("fastpysgi", "uvloop"),
     ),
     Server(
         "socketify",

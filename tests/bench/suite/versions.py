@@ -35,6 +35,8 @@ def _program_versions(tools: Tools) -> dict[str, str]:
 
 
 def _shorten(label: str, line: str) -> str:
+    if label == "raw loop":
+        return f"cc {line.rpartition(' ')[2]}"
     if label == "wrk":
         return line.partition(" [")[0].removeprefix("wrk ")
     return line.removeprefix("nginx version: nginx/").removeprefix("v").partition(" (")[0]

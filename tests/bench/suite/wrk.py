@@ -52,6 +52,7 @@ def run(tools: Tools, request: Request, port: int, seconds: int, core: int) -> L
             capture_output=True,
             text=True,
             timeout=seconds + GRACE_S,
+            start_new_session=True,  # Ctrl-C is the suite's: it ends this child itself
             preexec_fn=on_core(core),
             check=False,
         )

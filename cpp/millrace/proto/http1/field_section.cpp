@@ -1,6 +1,6 @@
 #include "millrace/proto/http1/field_section.hpp"
 
-#include <llhttp/llhttp.h>
+#include <llhttp.h>
 
 namespace millrace::http1 {
 namespace {

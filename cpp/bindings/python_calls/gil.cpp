@@ -1,0 +1,79 @@
+#include "gil.hpp"
+
+#include <mutex>
+#include <vector>
+
+#include "host_module.hpp"
+
+namespace millrace::python {
+namespace {
+
+thread_local bool held = false;
+
+struct Left {
+  std::mutex lock;
+  std::vector<PyObject*> objects;
+  std::atomic<bool> any{false};
+};
+
+// Leaked: threads of a server that is being abandoned may come by after the last destructor.
+Left& left() {
+  static auto* const all = new Left;
+  return *all;
+}
+
+}  // namespace
+
+ThreadState::~ThreadState() {
+  PyEval_RestoreThread(state_);
+  // The thread's stand-in object in `threading` would stay for good otherwise.
+  Ref const done(call_host("thread_ends"));
+  if (!done) PyErr_Clear();
+  PyThreadState_Clear(state_);
+  PyThreadState_DeleteCurrent();
+}
+
+void ThreadState::take() {
+  PyEval_RestoreThread(state_);
+  held = true;
+  if (left().any.load(std::memory_order_relaxed)) drop_now();
+}
+
+void ThreadState::give() {
+  held = false;
+  PyEval_SaveThread();
+}
+
+bool ThreadState::is_held() { return held; }
+
+void drop_later(void* object) {
+  if (held) {
+    Py_DECREF(static_cast<PyObject*>(object));
+    return;
+  }
+  auto& l = left();
+  std::lock_guard const guard(l.lock);
+  l.objects.push_back(static_cast<PyObject*>(object));
+  l.any.store(true, std::memory_order_relaxed);
+}
+
+void drop_now() {
+  auto& l = left();
+  std::vector<PyObject*> objects;
+  {
+    std::lock_guard const guard(l.lock);
+    objects.swap(l.objects);
+    l.any.store(false, std::memory_order_relaxed);
+  }
+  for (auto* object : objects) Py_DECREF(object);
+}
+
+void GilGuard::after_wait() {
+  state_.take();
+  auto& counters = reactor_.counters();
+  counters.gil_waits.add();
+  // The reactor has read the clock right before.
+  counters.gil_wait_ns.add(static_cast<std::uint64_t>(net::Reactor::clock() - reactor_.now()));
+}
+
+}  // namespace millrace::python

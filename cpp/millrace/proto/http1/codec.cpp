@@ -1,0 +1,375 @@
+// What comes in, and what both directions share.
+#include "millrace/proto/http1/codec.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <limits>
+
+#include "millrace/proto/http/status.hpp"
+
+namespace millrace::http1 {
+
+using base::ByteView;
+using base::Status;
+using base::Time;
+using http::HeadBlockPtr;
+using proto::Afterwards;
+using proto::Side;
+
+namespace {
+
+constexpr Time never = std::numeric_limits<Time>::max();
+
+// For a log line: at most 64 bytes, what cannot be printed shown as a dot.
+std::string printable(ByteView seen) {
+  std::string text(seen.substr(0, 64));
+  for (char& c : text)
+    if (c < ' ' || c > '~') c = '.';
+  return text;
+}
+
+base::Error error_of(Breach breach) {
+  auto const& row = describe(breach.rule);
+  std::string detail(row.says);
+  if (!breach.seen.empty()) detail += ": \"" + printable(breach.seen) + '"';
+  return {row.code, row.clause, std::move(detail)};
+}
+
+}  // namespace
+
+Codec::Codec(Side side, const http::Limits& limits, const http::DateField* date, Time now)
+    : limits_(limits), date_(date), since_(now), side_(side) {}
+
+Codec::~Codec() { drop_events(); }
+
+std::unique_ptr<proto::Codec> make_codec(Side side, const http::Limits& limits, const http::DateField* date, Time now) {
+  return std::make_unique<Codec>(side, limits, date, now);
+}
+
+void Codec::advance(State& state, Input input) {
+  auto const to = next(state, input);
+  assert(to && "callers ask may() about what the peer or the application decides");
+  state = to.value_or(State::closed);
+}
+
+// ---------------------------------------------------------------------------------------------- bytes
+
+base::Result<std::size_t> Codec::receive(ByteView bytes, Time now) {
+  std::size_t total = 0;
+  while (total < bytes.size() && afterwards_ == Afterwards::go_on) {
+    auto const rest = bytes.substr(total);
+    std::size_t used = 0;
+    Breach breach;
+    if (in_ == State::idle) {
+      breach = read_head(rest, now, used);
+    } else if (in_ == State::body) {
+      breach = read_body(rest, now, used);
+    }
+    if (breach) return refuse(breach);
+    if (used == 0) break;
+    total += used;
+  }
+  // Whatever comes behind the end of the connection is swallowed.
+  bool const is_over = afterwards_ == Afterwards::close || afterwards_ == Afterwards::close_lingering;
+  return is_over ? bytes.size() : total;
+}
+
+Breach Codec::read_head(ByteView bytes, Time now, std::size_t& used) {
+  if (side_ == Side::client && out_ == State::idle) {
+    bool const has_events = first_event_ || !data_.empty() || end_ready_;
+    if (!has_events) return {Rule::unasked_response, bytes};
+    // Behind a good response: that one is kept, the connection is not.
+    end_connection(Afterwards::close);
+    return {};
+  }
+  if (!head_) {
+    Breach breach;
+    if (side_ == Side::server && skip_empty_line(bytes, used, breach)) return breach;
+    head_.reset(http::HeadPool::take());
+    reader_ = {};
+    since_ = now;
+  }
+  auto const outcome = reader_.feed(bytes, *head_, side_, limits_);
+  used = outcome.consumed;
+  if (outcome.breach || !outcome.is_whole) return outcome.breach;
+  return side_ == Side::server ? accept_request() : accept_response(now);
+}
+
+// RFC 9112 2.2: one empty line before a request is ignored; old clients send it behind a body.
+bool Codec::skip_empty_line(ByteView bytes, std::size_t& used, Breach& breach) {
+  if (empty_line_ == 2 || (empty_line_ == 0 && bytes.front() != '\r')) return false;
+  if (empty_line_ == 1 && bytes.front() != '\n') breach = {Rule::line_end, bytes.substr(0, 1)};
+  ++empty_line_;
+  used = 1;
+  return true;
+}
+
+Breach Codec::accept_request() {
+  auto framing = Framing::none;
+  if (auto const breach = interpret_request(*head_, framing)) return breach;
+  asked_ = head_->method;
+  is_http10_ = head_->version_minor == 0;
+  wants_upgrade_ = head_->wants_upgrade;
+  expects_continue_ = head_->expects_continue;
+  empty_line_ = 0;
+  if (!head_->keep_alive) close_after_ = true;
+  ++stream_;
+  credit_ = 0;
+  begin_body(framing);
+  return {};
+}
+
+Breach Codec::accept_response(Time now) {
+  auto framing = Framing::none;
+  if (auto const breach = interpret_response(*head_, asked_, framing)) return breach;
+  auto const status = head_->status;
+  if (http::is_interim(status) && status != 101) {
+    if (++interims_ > interim_most) return {Rule::interim_count, {}};
+    advance(in_, Input::interim);
+    (last_event_ ? last_event_->next : first_event_) = head_.get();
+    last_event_ = head_.release();
+    return {};
+  }
+  bool const switches = switches_protocol(status);
+  if (status == 101 && (!wants_upgrade_ || out_ != State::done)) return {Rule::unasked_upgrade, {}};
+  if (!head_->keep_alive && !switches) close_after_ = true;
+  begin_body(framing);
+  if (switches) {
+    switch_protocol();
+  } else if (in_ == State::done) {
+    settle(now);
+  }
+  return {};
+}
+
+// The head is whole: it becomes an event, and its body begins.
+void Codec::begin_body(Framing framing) {
+  advance(in_, Input::head);
+  in_framing_ = framing;
+  in_remaining_ = head_->content_length.value_or(0);
+  body_seen_ = is_discarding_ = end_ready_ = false;
+  if (framing == Framing::none) advance(in_, Input::end);
+  if (framing == Framing::chunked) chunks_ = {};
+  (last_event_ ? last_event_->next : first_event_) = head_.get();
+  last_event_ = head_.release();
+}
+
+Breach Codec::read_body(ByteView bytes, Time now, std::size_t& used) {
+  Breach breach;
+  body_seen_ = true;
+  if (is_discarding_) {
+    breach = discard_body(bytes, used);
+  } else if (!data_.empty()) {
+    return {};  // the owner has not taken the last piece yet
+  } else if (in_framing_ == Framing::chunked) {
+    breach = read_chunks(bytes, used);
+  } else {
+    used = std::min(bytes.size(), credit_);
+    if (in_framing_ == Framing::length) {
+      used = static_cast<std::size_t>(std::min<std::uint64_t>(used, in_remaining_));
+      in_remaining_ -= used;
+    }
+    data_ = base::Bytes::copy_of(bytes.substr(0, used));
+    credit_ -= used;
+  }
+  if (breach || used == 0) return breach;
+  since_ = now;
+  bool const is_over = in_framing_ == Framing::chunked ? chunks_.is_done()
+                                                       : in_framing_ == Framing::length && in_remaining_ == 0;
+  if (is_over && in_ == State::body) end_body(now);
+  return {};
+}
+
+// However many chunks there are, their data becomes one event.
+Breach Codec::read_chunks(ByteView bytes, std::size_t& used) {
+  ByteView one;
+  std::string many;
+  while (used < bytes.size() && !chunks_.is_done()) {
+    auto const outcome = chunks_.feed(bytes.substr(used), credit_, limits_);
+    if (outcome.breach) return outcome.breach;
+    used += outcome.consumed;
+    if (outcome.data.empty()) break;
+    credit_ -= outcome.data.size();
+    if (one.empty()) {
+      one = outcome.data;
+      continue;
+    }
+    if (many.empty()) many = one;
+    many += outcome.data;
+  }
+  data_ = many.empty() ? base::Bytes::copy_of(one) : base::Bytes::from(std::move(many));
+  return {};
+}
+
+Breach Codec::discard_body(ByteView bytes, std::size_t& used) {
+  if (in_framing_ == Framing::length) {
+    used = static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), in_remaining_));
+    in_remaining_ -= used;
+    return {};
+  }
+  while (used < bytes.size() && !chunks_.is_done()) {
+    auto const outcome = chunks_.feed(bytes.substr(used), bytes.size(), limits_);
+    if (outcome.breach) return outcome.breach;
+    used += outcome.consumed;
+  }
+  discarded_ += used;
+  if (discarded_ > limits_.discard_bytes) end_connection(Afterwards::close_lingering);
+  return {};
+}
+
+void Codec::end_body(Time now) {
+  advance(in_, Input::end);
+  end_ready_ = !is_discarding_;
+  settle(now);
+}
+
+Status Codec::receive_eof(Time now) {
+  if (afterwards_ != Afterwards::go_on) return {};
+  peer_ended_ = true;
+  if (is_idle() || is_discarding_) {
+    end_connection(Afterwards::close);
+    return {};
+  }
+  if (in_ == State::body && in_framing_ == Framing::until_close) {
+    end_body(now);
+    return {};
+  }
+  if (in_ != State::done) return refuse({Rule::cut_short, {}});
+  // The peer has said all it wanted and may still listen: it gets its answer.
+  close_after_ = true;
+  peer_may_send_ = false;
+  if (side_ == Side::client) end_connection(Afterwards::close);
+  return {};
+}
+
+Status Codec::refuse(Breach breach) {
+  auto error = error_of(breach);  // before what it points at goes
+  auto how = Afterwards::close_lingering;
+  if (out_ == State::body || side_ == Side::client || peer_ended_) how = Afterwards::close;
+  if (auto const status = describe(breach.rule).status; side_ == Side::server && out_ == State::idle && status != 0) {
+    bool const with_body = in_ == State::idle || asked_ != http::Method::head;
+    write_refusal(output_, status, date_, with_body);
+  }
+  if (breach.rule == Rule::idle_time) how = Afterwards::close;
+  drop_events();
+  end_connection(how);
+  return error;
+}
+
+// ---------------------------------------------------------------------------------------------- events
+
+std::optional<http::Event> Codec::next_event() {
+  if (first_event_) {
+    HeadBlockPtr block(std::exchange(first_event_, first_event_->next));
+    if (!first_event_) last_event_ = nullptr;
+    bool const is_interim = http::is_interim(block->status) && block->status != 101;
+    bool const ends = !block->has_body && !is_interim;
+    return http::Event{stream_, http::HeadReceived{http::Head(std::move(block)), ends}};
+  }
+  if (!data_.empty()) return http::Event{stream_, http::Data{std::move(data_)}};
+  if (end_ready_) {
+    end_ready_ = false;
+    auto trailers = in_framing_ == Framing::chunked ? chunks_.take_trailers() : http::Fields{};
+    return http::Event{stream_, http::End{std::move(trailers)}};
+  }
+  return std::nullopt;
+}
+
+void Codec::drop_events() {
+  while (first_event_) HeadBlockPtr(std::exchange(first_event_, first_event_->next));
+  last_event_ = nullptr;
+  data_ = {};
+  end_ready_ = false;
+}
+
+std::size_t Codec::take_output(base::ByteChain& out) {
+  auto const n = output_.size();
+  if (n != 0) out.splice(output_);
+  return n;
+}
+
+// ---------------------------------------------------------------------------------------------- ends
+
+bool Codec::can_discard() const {
+  // A client that waits for 100 will not send the body, unless it loses patience: nobody could tell what comes next.
+  if (expects_continue_ && !body_seen_) return false;
+  return in_framing_ == Framing::chunked || in_remaining_ <= limits_.discard_bytes;
+}
+
+// Called whenever a direction is done.
+void Codec::settle(Time now) {
+  if (side_ == Side::client) {
+    settle_client();
+  } else if (out_ == State::done) {
+    settle_server(now);
+  }
+}
+
+void Codec::settle_server(Time now) {
+  if (in_ == State::body) {
+    if (close_after_ || !can_discard()) {
+      drop_events();
+      end_connection(Afterwards::close_lingering);
+    } else if (!is_discarding_) {
+      drop_events();
+      is_discarding_ = true;
+      discarded_ = 0;
+      since_ = now;
+    }
+    return;
+  }
+  // A handler that has answered hears no more of its request.
+  if (end_ready_ || !data_.empty()) drop_events();
+  if (close_after_) {
+    end_connection(peer_may_send_ ? Afterwards::close_lingering : Afterwards::close);
+    return;
+  }
+  advance(in_, Input::next);
+  advance(out_, Input::next);
+  is_discarding_ = false;
+  since_ = now;
+}
+
+void Codec::settle_client() {
+  if (in_ != State::done) return;
+  if (close_after_) {
+    end_connection(Afterwards::close);
+  } else if (out_ == State::done) {
+    advance(in_, Input::next);
+    advance(out_, Input::next);
+  }
+}
+
+void Codec::switch_protocol() {
+  advance(in_, Input::switch_to);
+  advance(out_, Input::switch_to);
+  afterwards_ = Afterwards::hand_over;
+}
+
+void Codec::end_connection(Afterwards how) {
+  advance(in_, Input::abort);
+  advance(out_, Input::abort);
+  is_discarding_ = false;
+  head_.reset();
+  afterwards_ = how;
+}
+
+// ---------------------------------------------------------------------------------------------- time
+
+Time Codec::deadline() const {
+  if (afterwards_ != Afterwards::go_on) return never;
+  if (in_ == State::idle) {
+    if (head_) return since_ + limits_.header_timeout;
+    return side_ == Side::server ? since_ + limits_.idle_timeout : never;
+  }
+  if (in_ == State::body && (credit_ > 0 || is_discarding_)) return since_ + limits_.body_timeout;
+  return never;
+}
+
+Status Codec::tick(Time now) {
+  if (now < deadline()) return {};
+  if (in_ == State::body) return refuse({Rule::body_time, {}});
+  return refuse({head_ ? Rule::header_time : Rule::idle_time, {}});
+}
+
+}  // namespace millrace::http1

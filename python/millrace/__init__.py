@@ -1,0 +1,64 @@
+"""A C++ engine for HTTP servers, clients and experiments, driven from Python.
+
+>>> import millrace as mr
+>>> app = mr.App()
+>>> @app.get("/")
+... def hello(request):
+...     return "Hello, World!"
+>>> with mr.Server(app) as server:
+...     print(server.url)  # doctest: +ELLIPSIS
+http://127.0.0.1:...
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from millrace import errors, patterns
+from millrace._core import __version__
+from millrace.app import App
+from millrace.errors import MillraceError
+from millrace.http import (
+    BackgroundTask,
+    Headers,
+    HTTPError,
+    QueryParams,
+    Request,
+    Response,
+)
+from millrace.limits import Limits
+from millrace.observe import Journey, Stats
+from millrace.patterns import Pattern
+from millrace.process import run
+from millrace.server import Server
+
+if TYPE_CHECKING:
+    from millrace import lab
+
+__all__ = [
+    "App",
+    "BackgroundTask",
+    "HTTPError",
+    "Headers",
+    "Journey",
+    "Limits",
+    "MillraceError",
+    "Pattern",
+    "QueryParams",
+    "Request",
+    "Response",
+    "Server",
+    "Stats",
+    "__version__",
+    "errors",
+    "lab",
+    "patterns",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # The laboratory brings load generators and reports that a server does not need.
+    if name == "lab":
+        import importlib
+
+        return importlib.import_module("millrace.lab")
+    raise AttributeError(f"module 'millrace' has no attribute {name!r}")

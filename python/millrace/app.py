@@ -1,0 +1,400 @@
+"""The application: routes, middleware, error handlers, lifespan and state."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from millrace import _core, chain
+from millrace._core import Response
+
+if TYPE_CHECKING:
+    from millrace.lifetime import Lifetime
+
+__all__ = ["App"]
+
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
+LifespanFunction = Callable[[Any], AsyncIterator[Any] | AbstractAsyncContextManager[Any]]
+
+_PARAMETER = re.compile(r"\{([A-Za-z_]\w*)(?::(str|int|float|uuid|path))?\}")
+_METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+
+_NATIVE_KINDS: dict[type, str] = {Response: "constant", _core.NativeWork: "work"}
+
+
+@dataclass(frozen=True)
+class _Route:
+    methods: tuple[str, ...]
+    path: str
+    # What is of a type in _NATIVE_KINDS never enters Python.
+    handler: Callable[..., Any] | Response | _core.NativeWork
+
+    @property
+    def label(self) -> str:
+        return f"{' '.join(self.methods)} {self.path}"
+
+
+class App:
+    """What a server answers: an ordered set of routes and what surrounds their handlers.
+
+    A handler takes the request and returns its answer: ``str`` for text, ``dict`` or ``list`` for
+    JSON, ``bytes``, a `Response`, or a generator for an answer in pieces. A plain function runs
+    where the execution pattern says, with the request's body already read; a coroutine function
+    runs on the server's asyncio loop and may read the body piece by piece. What is registered
+    stays fixed while a server serves the app.
+
+    Parameters
+    ----------
+    lifespan:
+        The same as the `lifespan` decorator.
+
+    Attributes
+    ----------
+    state:
+        A place for what handlers share, such as a connection pool.
+
+    Examples
+    --------
+    >>> import millrace as mr
+    >>> app = mr.App()
+    >>> @app.get("/hello/{name}")
+    ... def hello(request):
+    ...     return f"Hello, {request.path_params['name']}!"
+    >>> with mr.Server(app) as server:
+    ...     import urllib.request
+    ...     urllib.request.urlopen(server.url + "/hello/Ada").read()
+    b'Hello, Ada!'
+    """
+
+    def __init__(self, *, lifespan: LifespanFunction | None = None) -> None:
+        self.state = SimpleNamespace()
+        self._routes: list[_Route] = []
+        self._included: list[tuple[str, App]] = []
+        self._middleware: list[Callable[..., Any]] = []
+        self._errors: chain.ErrorTable = {}
+        self._lifespan: Callable[[App], AbstractAsyncContextManager[Any]] | None = None
+        self._lifetimes: list[Lifetime] = []
+        if lifespan is not None:
+            self.lifespan(lifespan)
+
+    def get(self, path: str) -> Callable[[AnyFunction], AnyFunction]:
+        """Route GET, and HEAD where nothing else is routed for it; see `route`."""
+        return self.route(path, methods=["GET"])
+
+    def post(self, path: str) -> Callable[[AnyFunction], AnyFunction]:
+        """Route POST; see `route`."""
+        return self.route(path, methods=["POST"])
+
+    def put(self, path: str) -> Callable[[AnyFunction], AnyFunction]:
+        """Route PUT; see `route`."""
+        return self.route(path, methods=["PUT"])
+
+    def patch(self, path: str) -> Callable[[AnyFunction], AnyFunction]:
+        """Route PATCH; see `route`."""
+        return self.route(path, methods=["PATCH"])
+
+    def delete(self, path: str) -> Callable[[AnyFunction], AnyFunction]:
+        """Route DELETE; see `route`."""
+        return self.route(path, methods=["DELETE"])
+
+    def options(self, path: str) -> Callable[[AnyFunction], AnyFunction]:
+        """Route OPTIONS, which is otherwise answered with the methods there are; see `route`."""
+        return self.route(path, methods=["OPTIONS"])
+
+    def head(self, path: str) -> Callable[[AnyFunction], AnyFunction]:
+        """Route HEAD, which otherwise goes where GET goes; see `route`."""
+        return self.route(path, methods=["HEAD"])
+
+    def route(
+        self, path: str, *, methods: Sequence[str] = ("GET",)
+    ) -> Callable[[AnyFunction], AnyFunction]:
+        """Route a path to the decorated handler.
+
+        A path without a route is answered 404, a method without one 405 with Allow, both without
+        entering Python.
+
+        Parameters
+        ----------
+        path:
+            Starts with ``/``. A segment may be a parameter, ``{name}`` or ``{name:type}``, of type
+            str, int, float, uuid, or path (the rest, slashes included); handlers find it in
+            ``request.path_params``. Literal segments win over parameters.
+        methods:
+            HTTP methods; names that HTTP does not define are fine.
+
+        Raises
+        ------
+        ValueError
+            The path or a method is malformed, or routed already.
+
+        Examples
+        --------
+        >>> app = App()
+        >>> @app.route("/items/{item_id:int}", methods=["GET", "DELETE"])
+        ... def item(request):
+        ...     return {"id": request.path_params["item_id"]}
+        """
+        names = _checked_methods(methods)
+        _check_path(path)
+
+        def register(handler: AnyFunction) -> AnyFunction:
+            chain.takes(handler, "request")
+            self._add(_Route(names, path, handler))
+            return handler
+
+        return register
+
+    def respond(
+        self,
+        path: str,
+        body: str | bytes | dict[str, Any] | list[Any],
+        *,
+        status: int = 200,
+        headers: Any = None,
+        content_type: str | None = None,
+    ) -> None:
+        """Answer GET of a path with a constant that never enters Python.
+
+        It is encoded once, here. Middleware does not see it.
+
+        Parameters
+        ----------
+        path:
+            As for `route`.
+        body:
+            Text, bytes, or what goes into JSON.
+        status, headers, content_type:
+            As for `Response`.
+
+        Examples
+        --------
+        >>> App().respond("/health", "ok")
+        """
+        _check_path(path)
+        response = Response(body, status=status, headers=headers, content_type=content_type)
+        self._add(_Route(("GET",), path, _with_plain_body(response)))
+
+    def include(self, prefix: str, app: App) -> None:
+        """Serve another app's routes below a prefix.
+
+        Its middleware, error handlers and lifespan come along, inside this app's own. Handlers
+        see this app as ``request.app``.
+
+        Parameters
+        ----------
+        prefix:
+            Starts with ``/`` and does not end with one.
+        app:
+            The other app; what is registered on it later counts too.
+
+        Examples
+        --------
+        >>> api = App()
+        >>> api.respond("/health", "ok")
+        >>> app = App()
+        >>> app.include("/api", api)
+        """
+        self._refuse_while_served()
+        _check_path(prefix)
+        if prefix.endswith("/"):
+            raise ValueError(f"prefix {prefix!r} ends with '/': leave it out, paths begin with it")
+        if app is self or any(inner is self for inner in app._all_apps()):
+            raise ValueError("an app cannot include itself")
+        self._included.append((prefix, app))
+
+    def middleware(self, function: AnyFunction) -> AnyFunction:
+        """Put a function around every handler; the first one registered is the outermost.
+
+        It is called with the request and ``call_next``, which gives the handler's `Response`, and
+        returns an answer. A coroutine function awaits ``call_next(request)``. Either kind works
+        around either kind of handler; `millrace.chain` says what the mixed cases cost. Native
+        constant routes and answers without a route do not pass through.
+
+        Examples
+        --------
+        >>> app = App()
+        >>> @app.middleware
+        ... def timing(request, call_next):
+        ...     response = call_next(request)
+        ...     response.headers["server-timing"] = "app"
+        ...     return response
+        """
+        self._refuse_while_served()
+        chain.takes(function, "request", "call_next")
+        self._middleware.append(function)
+        return function
+
+    def on_error(
+        self, error: type[Exception], *others: type[Exception]
+    ) -> Callable[[AnyFunction], AnyFunction]:
+        """Answer exceptions of these classes with the decorated function.
+
+        It is called with the request and the exception and returns an answer, as handlers do, and
+        may be a coroutine function. The most specific class wins. It works inside the middleware:
+        these see its answer. Exceptions that nobody answers give 500 and a log line.
+
+        Examples
+        --------
+        >>> app = App()
+        >>> @app.on_error(ValueError)
+        ... def bad_value(request, error):
+        ...     return Response({"error": str(error)}, status=422)
+        """
+        self._refuse_while_served()
+        for kind in (error, *others):
+            if not (isinstance(kind, type) and issubclass(kind, Exception)):
+                raise TypeError(
+                    f"{kind!r} is no class of exceptions: write @app.on_error(KeyError)"
+                )
+
+        def register(function: AnyFunction) -> AnyFunction:
+            chain.takes(function, "request", "error")
+            self._errors.update(dict.fromkeys((error, *others), function))
+            return function
+
+        return register
+
+    def lifespan(self, function: LifespanFunction) -> LifespanFunction:
+        """Run an async context manager around serving.
+
+        It takes the app. What stands before its ``yield`` runs before the first request, on the
+        asyncio loop that runs the handlers; what stands behind it runs when all requests are
+        done. If it raises before the ``yield``, the server does not start.
+
+        Examples
+        --------
+        >>> app = App()
+        >>> @app.lifespan
+        ... async def life(app):
+        ...     app.state.ready = True
+        ...     yield
+        ...     app.state.ready = False
+        """
+        self._refuse_while_served()
+        if self._lifespan is not None:
+            raise ValueError("this app has a lifespan; put both into one async context manager")
+        chain.takes(function, "app")
+        self._lifespan = (
+            asynccontextmanager(function) if inspect.isasyncgenfunction(function) else function  # type: ignore[assignment]
+        )
+        return function
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
+        """Start a coroutine on the server's asyncio loop, from any thread, and do not wait.
+
+        An error in it is logged. The server lets it finish, within its drain time, before it
+        stops, then cancels it.
+
+        Returns
+        -------
+        :
+            Its result to be; wait for it on another thread only.
+
+        Raises
+        ------
+        RuntimeError
+            No server is serving the app.
+        """
+        if not self._lifetimes:
+            coroutine.close()
+            raise RuntimeError("app.spawn: no server is serving this app; start one first")
+        return self._lifetimes[-1].spawn(coroutine)
+
+    def _add(self, route: _Route) -> None:
+        self._refuse_while_served()
+        for other in self._routes:
+            if other.path == route.path and set(other.methods) & set(route.methods):
+                raise ValueError(f"{route.label}: {other.label} is routed already")
+        self._routes.append(route)
+
+    def _refuse_while_served(self) -> None:
+        if self._lifetimes:
+            raise RuntimeError("the app is being served: stop its server, then change it")
+
+    def _all_apps(self) -> Iterator[App]:
+        yield self
+        for _, app in self._included:
+            yield from app._all_apps()
+
+    def _engine_routes(self, *, plain_on_threads: bool) -> list[_core.Route]:
+        """Return every route as the engine takes it, with what surrounds its handler."""
+        rows = []
+        for prefix, apps, route in self._nested_routes("", ()):
+            target: Any = route.handler
+            kind = _NATIVE_KINDS.get(type(target))
+            if kind is None:
+                around = chain.Chain(
+                    middleware=tuple(layer for app in apps for layer in app._middleware),
+                    errors=tuple(app._errors for app in reversed(apps)),
+                    plain_on_threads=plain_on_threads,
+                )
+                target, kind = chain.compose(target, around)
+            rows.append(_core.Route(list(route.methods), prefix + route.path, kind, target))
+        return rows
+
+    def _nested_routes(
+        self, prefix: str, outside: tuple[App, ...]
+    ) -> Iterator[tuple[str, tuple[App, ...], _Route]]:
+        apps = (*outside, self)
+        for route in self._routes:
+            yield prefix, apps, route
+        for inner, app in self._included:
+            yield from app._nested_routes(prefix + inner, apps)
+
+
+def _checked_methods(methods: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(methods, str):
+        raise ValueError(f"methods={methods!r} is one text: write methods=[{methods!r}]")
+    if not methods:
+        raise ValueError("methods is empty: name at least one, such as methods=['GET']")
+    for method in methods:
+        if not _METHOD.fullmatch(method):
+            raise ValueError(f"{method!r} is no HTTP method (RFC 9110 9.1)")
+    return tuple(dict.fromkeys(method.upper() for method in methods))
+
+
+def _check_path(path: str) -> None:
+    if not path.startswith("/"):
+        raise ValueError(f"path {path!r} does not start with '/': write '/{path}'")
+    if "?" in path or "#" in path:
+        raise ValueError(f"path {path!r}: a query is no part of a route, see request.query_params")
+    names = []
+    segments = path.split("/")[1:]
+    for position, segment in enumerate(segments, start=1):
+        match = _PARAMETER.fullmatch(segment)
+        if match is None:
+            if "{" in segment or "}" in segment:
+                raise ValueError(
+                    f"path {path!r}: {segment!r} is no parameter; a whole segment is one, "
+                    "{name} or {name:type} with the type str, int, float, uuid or path"
+                )
+            continue
+        if match[2] == "path" and position < len(segments):
+            raise ValueError(f"path {path!r}: a path parameter takes the rest, so it comes last")
+        if match[1] in names:
+            raise ValueError(f"path {path!r} has two parameters named {match[1]!r}")
+        names.append(match[1])
+
+
+def _with_plain_body(response: Response) -> Response:
+    """Return the response with its body as bytes and its content type as a value."""
+    body, content_type = response.body, response.content_type
+    if isinstance(body, str):
+        body, usual = body.encode(), "text/plain; charset=utf-8"
+    elif isinstance(body, bytes | bytearray | memoryview):
+        body, usual = bytes(body), "application/octet-stream"
+    else:
+        body, usual = _core.encode_json(body), "application/json"
+    return Response(
+        body,
+        status=response.status,
+        headers=response.headers,
+        content_type=content_type or usual,
+    )

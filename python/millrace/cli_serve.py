@@ -1,0 +1,241 @@
+"""``millrace serve``: an app from the command line, with the flag names of uvicorn."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from millrace import patterns, process
+from millrace.app import App
+from millrace.limits import Limits
+from millrace.server import Server
+from millrace.units import seconds
+
+__all__ = ["main"]
+
+_EXAMPLES = """\
+Every option has an environment variable, MILLRACE_PORT for --port; the option wins.
+The exit code is 3 where the server cannot start.
+
+examples:
+  millrace serve hello:app
+  millrace serve hello:make_app --factory --host 0.0.0.0 --port 80
+  millrace serve hello:app --pattern reuseport_shards:loops=4 --timeout-graceful-shutdown 30s
+  MILLRACE_LOG_LEVEL=debug millrace serve hello:app --env-file production.env
+"""
+
+# What uvicorn has and this version has not: refused with a remedy, never ignored.
+_REFUSED = {
+    "--workers": "several processes are; choose a --pattern with several threads",
+    "--fd": "a socket by descriptor is; use --host and --port, or --uds",
+    "--ssl-certfile": "TLS is; put a proxy that speaks it in front",
+    "--ssl-keyfile": "TLS is; put a proxy that speaks it in front",
+    "--ssl-keyfile-password": "TLS is; put a proxy that speaks it in front",
+    "--ssl-ca-certs": "TLS is; put a proxy that speaks it in front",
+    "--ssl-cert-reqs": "TLS is; put a proxy that speaks it in front",
+    "--ssl-ciphers": "TLS is; put a proxy that speaks it in front",
+    "--ssl-version": "TLS is; put a proxy that speaks it in front",
+    "--reload": "restarting on change is; start it again by hand",
+    "--reload-dir": "restarting on change is; start it again by hand",
+    "--root-path": "a root path is; use App.include(prefix, app)",
+    "--proxy-headers": "trust in a proxy's fields is; read them from request.headers",
+    "--forwarded-allow-ips": "trust in a proxy's fields is; read them from request.headers",
+    "--access-log": "an access log is; write one as a middleware",
+    "--header": "a field for every answer is; set it in a middleware",
+    "--limit-max-requests": "stopping after so many requests is; let a supervisor restart it",
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run ``millrace serve`` and return its exit code."""
+    parser = _parser()
+    _load_env_file(parser, argv)
+    _defaults_from_environment(parser, os.environ)
+    options = parser.parse_args(argv)
+    if options.app is None:
+        parser.error("no app is named: write it as module:app, for instance hello:app")
+    _check_address(parser, options, argv)
+    process.configure_logging(log_level=options.log_level, log_config=options.log_config)
+    app = process.find_app(options.app, app_dir=options.app_dir, factory=options.factory)
+    process.serve(_server(parser, options, app))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="millrace serve",
+        description="Serve an app until Ctrl-C.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("app", nargs="?", metavar="MODULE:APP", help="where to import the app from")
+    add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    add("--port", type=_port, default=8000, help="port to listen on; 0 takes a free one (8000)")
+    add("--uds", metavar="PATH", help="a Unix socket to listen on instead")
+    add(
+        "--pattern",
+        type=_value("--pattern", patterns.parse),
+        metavar="NAME[:OPTION=VALUE,...]",
+        help="execution pattern (single_thread); see millrace.patterns",
+    )
+    add("--http", default="h1", help="protocol versions (h1)")
+    add("--factory", action="store_true", help="MODULE:APP names a function that makes the app")
+    add("--app-dir", default=".", metavar="DIR", help="folder to import from first (.)")
+    add("--env-file", metavar="FILE", help="KEY=VALUE lines for the environment")
+    add("--log-config", metavar="FILE", help="logging configuration, .json or .ini")
+    levels = ("critical", "error", "warning", "info", "debug")
+    add("--log-level", choices=levels, default="info", help="(info)")
+    add("--limit-concurrency", type=_count, metavar="N", help="requests under way; more are 503")
+    add("--backlog", type=_count, metavar="N", help="connections the kernel keeps for us")
+    add("--timeout-keep-alive", type=_duration, metavar="TIME", help="idle time; 75 or 75s")
+    add("--timeout-graceful-shutdown", type=_duration, default=10.0, metavar="TIME",
+        help="for requests under way when stopping (10s)")  # fmt: skip
+    add("--half-close", action="store_true", help="answer clients that ended their sending side")
+    add("--no-journey", action="store_true", help="do not record where the time goes")
+    for flag, why in _REFUSED.items():
+        add(flag, nargs="?", action=_Refuse, help=argparse.SUPPRESS, default=argparse.SUPPRESS,
+            metavar=why)  # fmt: skip
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n(see {self.prog} --help)\n")
+
+
+class _Refuse(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        parser.error(_refusal(self.option_strings[0]))
+
+
+def _refusal(flag: str) -> str:
+    what, _, remedy = _REFUSED[flag].partition("; ")
+    return f"{flag}: {what} not available in this version; {remedy}"
+
+
+def _defaults_from_environment(
+    parser: argparse.ArgumentParser, environment: Mapping[str, str]
+) -> None:
+    """Take defaults from MILLRACE_<NAME>; refuse those of flags that are not available."""
+    for action in parser._actions:
+        flag = action.option_strings[-1] if action.option_strings else f"--{action.dest}"
+        variable = "MILLRACE_" + flag.strip("-").replace("-", "_").upper()
+        text = environment.get(variable)
+        if text is None or action.dest in ("help", "env_file"):
+            continue
+        if isinstance(action, _Refuse):
+            parser.error(f"{variable}: {_refusal(flag)}")
+        try:
+            action.default = _read(action, text)
+        except (ValueError, argparse.ArgumentTypeError) as error:
+            parser.error(f"{variable}={text!r}: {error}")
+
+
+def _read(action: argparse.Action, text: str) -> Any:
+    if isinstance(action, argparse._StoreTrueAction):
+        truth = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+        if text.lower() not in truth:
+            raise ValueError("write 1 or 0")
+        return truth[text.lower()]
+    if action.choices is not None and text not in action.choices:
+        raise ValueError(f"use one of {', '.join(action.choices)}")
+    read = action.type
+    return read(text) if callable(read) else text
+
+
+def _load_env_file(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
+    """Read the file before the rest, since it may hold MILLRACE_ variables."""
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--env-file", default=os.environ.get("MILLRACE_ENV_FILE"))
+    path = finder.parse_known_args(argv)[0].env_file
+    if path is None:
+        return
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        parser.error(f"--env-file: {path}: {error.strerror}")
+    for number, line in enumerate(text.splitlines(), start=1):
+        stripped = line.strip()
+        if not stripped or stripped.startswith("#"):
+            continue
+        key, separator, value = stripped.removeprefix("export ").partition("=")
+        if not separator or not key.strip().isidentifier():
+            parser.error(f"--env-file: {path}:{number}: {line!r} is not KEY=VALUE")
+        os.environ.setdefault(key.strip(), _unquoted(value.strip()))
+
+
+def _unquoted(value: str) -> str:
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1] if quoted else value
+
+
+def _check_address(
+    parser: argparse.ArgumentParser, options: argparse.Namespace, argv: Sequence[str]
+) -> None:
+    tcp = [flag for flag in ("--host", "--port") if any(a.split("=")[0] == flag for a in argv)]
+    if options.uds is not None and tcp:
+        parser.error(f"--uds and {tcp[0]} exclude each other: leave one out")
+
+
+def _server(parser: argparse.ArgumentParser, options: argparse.Namespace, app: App) -> Server:
+    limits = {
+        "max_in_flight": options.limit_concurrency,
+        "idle_timeout": options.timeout_keep_alive,
+    }
+    address = process.join_address(options.host, options.port)
+    try:
+        return Server(
+            app,
+            bind=address if options.uds is None else f"unix:{options.uds}",
+            pattern=options.pattern,
+            limits=Limits(**{name: value for name, value in limits.items() if value is not None}),
+            http=options.http,
+            journey=not options.no_journey,
+            half_close=options.half_close,
+            backlog=options.backlog,
+            drain=options.timeout_graceful_shutdown,
+        )
+    except ValueError as error:
+        parser.error(f"--{error}" if str(error).startswith("http=") else str(error))
+
+
+def _value(flag: str, read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return a reader whose ValueError argparse shows as it is."""
+
+    def read_text(text: str) -> Any:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read_text
+
+
+def _whole(text: str, least: int, most: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+    if not least <= number <= most:
+        raise argparse.ArgumentTypeError(f"{number} is not from {least} to {most}")
+    return number
+
+
+def _port(text: str) -> int:
+    return _whole(text, 0, 65535)
+
+
+def _count(text: str) -> int:
+    return _whole(text, 1, 2**31 - 1)
+
+
+def _duration(text: str) -> float:
+    try:
+        return seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

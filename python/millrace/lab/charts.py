@@ -1,0 +1,187 @@
+"""Pictures of a comparison, drawn with matplotlib (in the ``lab`` extra)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from millrace.lab.pattern_comparison import Cell, Comparison
+from millrace.lab.predictions import Runs
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["THEMES", "Theme", "available", "draw"]
+
+Theme = Literal["light", "dark"]
+THEMES: tuple[Theme, Theme] = ("light", "dark")
+
+
+@dataclass(frozen=True)
+class _Ink:
+    text: str
+    faint: str
+    native: str
+    python: str
+    coroutine: str
+    ground: str
+
+    def of(self, handler: str) -> str:
+        colours = {Runs.NATIVE: self.native, Runs.PYTHON: self.python}
+        return colours.get(handler, self.coroutine)
+
+
+# Blue and orange are told apart by most colour-blind readers too; legends name them all the same.
+_INK: dict[Theme, _Ink] = {
+    "light": _Ink("#1c2733", "#c9d1da", "#1f6fb2", "#d9772b", "#5b8c3e", "#ffffff"),
+    "dark": _Ink("#e4e9ee", "#46515d", "#6cb2eb", "#f0a35e", "#9ccc7a", "#161b21"),
+}
+_BAR_HEIGHT = 0.36
+
+
+def available() -> bool:
+    """Return whether matplotlib is here."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def draw(comparison: Comparison, work: str, theme: Theme = "light") -> bytes:
+    """Draw one kind of work: capacity and response times per pattern, predictions marked.
+
+    Returns
+    -------
+    :
+        A PNG file.
+
+    Raises
+    ------
+    ImportError
+        matplotlib is not installed: ``pip install 'millrace[lab]'``.
+    """
+    cells = [cell for cell in comparison.cells if cell.setup.work.name == work]
+    has_late = any("late" in cell.findings for cell in cells)
+    ink = _INK[theme]
+    with _figure(3 if has_late else 2, ink) as (figure, panels):
+        _bars(panels[0], cells, "capacity", 1.0, ink)
+        panels[0].set_title("Capacity, requests per second")
+        _ranges(panels[1], cells, ink)
+        panels[1].set_title("Response time, p50 to p99, ms")
+        if has_late:
+            _bars(panels[2], cells, "late", 100.0, ink)
+            panels[2].set_title("Late answers, % of requests")
+        for panel in panels[1:]:
+            panel.tick_params(labelleft=False)
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(
+            handles, labels, loc="lower center", ncols=len(labels), frameon=False, fontsize=9
+        )
+        target = io.BytesIO()
+        figure.savefig(target, format="png", dpi=144, facecolor=ink.ground)
+    return target.getvalue()
+
+
+@contextmanager
+def _figure(panels: int, ink: _Ink) -> Iterator[tuple[Any, Sequence[Axes]]]:
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    # A figure of its own instead of pyplot's: no window system, no global state.
+    with rc_context(
+        {
+            "text.color": ink.text,
+            "axes.labelcolor": ink.text,
+            "axes.edgecolor": ink.faint,
+            "axes.titlesize": 10,
+            "axes.titleweight": "bold",
+            "axes.titlelocation": "left",
+            "xtick.color": ink.text,
+            "ytick.color": ink.text,
+            "font.size": 9,
+        }
+    ):
+        figure = Figure(figsize=(10, 3.5))
+        axes = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
+        figure.patch.set_facecolor(ink.ground)
+        for panel in axes:
+            panel.set_facecolor(ink.ground)
+            panel.spines[["top", "right", "left"]].set_visible(False)
+            panel.tick_params(length=0)
+            panel.grid(axis="x", color=ink.faint, linewidth=0.6)
+            panel.set_axisbelow(True)
+        figure.subplots_adjust(left=0.19, right=0.985, top=0.91, bottom=0.2, wspace=0.08)
+        yield figure, axes
+
+
+def _bars(panel: Axes, cells: Sequence[Cell], name: str, scale: float, ink: _Ink) -> None:
+    shown = set()
+    for cell, at in _rows(panel, cells):
+        finding = cell.findings[name]
+        label = cell.setup.handler if cell.setup.handler not in shown else None
+        shown.add(cell.setup.handler)
+        panel.barh(
+            at,
+            finding.measured * scale,
+            height=_BAR_HEIGHT * 0.9,
+            color=ink.of(cell.setup.handler),
+            label=label,
+        )
+        if finding.prediction is not None:
+            # Ends where predictions are bands.
+            for bound in {finding.prediction.low, finding.prediction.high}:
+                first = "predicted" not in shown
+                shown.add("predicted")
+                panel.plot(
+                    [bound * scale] * 2,
+                    [at - _BAR_HEIGHT / 2, at + _BAR_HEIGHT / 2],
+                    color=ink.text,
+                    linewidth=1.8,
+                    label="predicted" if first else None,
+                )
+    panel.set_xlim(left=0)
+
+
+def _ranges(panel: Axes, cells: Sequence[Cell], ink: _Ink) -> None:
+    for cell, at in _rows(panel, cells):
+        colour = ink.of(cell.setup.handler)
+        p50, p99 = cell.findings["p50"], cell.findings["p99"]
+        panel.plot(
+            [p50.measured * 1e3, p99.measured * 1e3],
+            [at, at],
+            color=colour,
+            linewidth=5,
+            solid_capstyle="round",
+            alpha=0.55,
+        )
+        panel.plot([p50.measured * 1e3], [at], "o", color=colour, markersize=7)
+        for finding in (p50, p99):
+            if finding.prediction is not None and not finding.prediction.no_test:
+                middle = (finding.prediction.low + finding.prediction.high) / 2
+                panel.plot(
+                    [middle * 1e3] * 2,
+                    [at - _BAR_HEIGHT / 2, at + _BAR_HEIGHT / 2],
+                    color=ink.text,
+                    linewidth=1.8,
+                )
+    panel.set_xlim(left=0)
+
+
+def _rows(panel: Axes, cells: Sequence[Cell]) -> Iterator[tuple[Cell, float]]:
+    """Yield each cell and its height: patterns from the top, native above Python."""
+    names = list(dict.fromkeys(cell.setup.pattern for cell in cells))
+    if any(cell.setup.handler == Runs.COROUTINE for cell in cells):
+        names.append(Runs.COROUTINE)
+    labels = [f"{name}, 1 thread" if name == Runs.COROUTINE else name for name in names]
+    panel.set_yticks(range(len(names)), labels)
+    panel.set_ylim(len(names) - 0.5, -0.5)
+    for cell in cells:
+        if cell.setup.handler == Runs.COROUTINE:
+            yield cell, float(names.index(Runs.COROUTINE))
+        else:
+            side = -0.5 if cell.setup.handler == Runs.NATIVE else 0.5
+            yield cell, names.index(cell.setup.pattern) + side * _BAR_HEIGHT

@@ -1,0 +1,87 @@
+"""The comparison as rows of text: the same for a terminal and for a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from millrace.lab.pattern_comparison import Cell
+from millrace.lab.verdicts import Finding, Prediction, Verdict
+
+__all__ = ["COLUMNS", "Column", "Entry", "columns_for", "entry", "predicted_text"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One quantity: its name in `Cell.findings`, its heading, its unit, how it is written."""
+
+    name: str
+    heading: str
+    unit: str
+    write: Callable[[float], str]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One value as text, what was predicted as text, and the verdict on it."""
+
+    measured: str
+    predicted: str
+    verdict: Verdict | None
+    formula: str
+    reason: str
+
+
+def _milliseconds(seconds: float) -> str:
+    value = seconds * 1e3
+    return f"{value:,.0f}" if value >= 99.5 else f"{value:.1f}"
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.1f}"
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+COLUMNS = (
+    Column("capacity", "capacity", "requests/s", _rate),
+    Column("p50", "p50", "ms", _milliseconds),
+    Column("p99", "p99", "ms", _milliseconds),
+    Column("late", "late", "% of requests", _percent),
+    Column("busiest", "busiest thread", "% of requests", lambda share: f"{share * 100:.0f}"),
+    Column("fullest", "fullest loop", "connections", lambda count: f"{count:.0f}"),
+    Column("switches", "sleeps", "switches/request", lambda count: f"{count:.2f}"),
+)
+
+
+def columns_for(cells: Sequence[Cell]) -> list[Column]:
+    """Return the columns that at least one of the cells has a value for."""
+    return [column for column in COLUMNS if any(column.name in cell.findings for cell in cells)]
+
+
+def entry(cell: Cell, column: Column) -> Entry | None:
+    """Return one cell's value of one column; None where the pattern has no such thing."""
+    finding = cell.findings.get(column.name)
+    if finding is None:
+        return None
+    return Entry(
+        measured=column.write(finding.measured),
+        predicted=predicted_text(finding.prediction, column.write),
+        verdict=finding.verdict,
+        formula=finding.prediction.formula if finding.prediction else "no closed form",
+        reason=_reason(finding),
+    )
+
+
+def predicted_text(prediction: Prediction | None, write: Callable[[float], str]) -> str:
+    """Write a prediction as one number, or as a band; a dash where there is none."""
+    if prediction is None:
+        return "–"
+    low, high = write(prediction.low), write(prediction.high)
+    return low if low == high else f"{low}–{high}"
+
+
+def _reason(finding: Finding) -> str:
+    return finding.reason or (finding.prediction.no_test if finding.prediction else "")

@@ -1,0 +1,267 @@
+"""What each execution pattern must do to each kind of work, computed from the closed forms.
+
+Connections land where the pattern (or, for some, chance) puts them. That placement is predicted
+first; everything else is predicted from the placement that then came about, since a closed form
+needs to know how many clients share a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from millrace.lab import queueing
+from millrace.lab.queueing import Distribution
+from millrace.lab.verdicts import Prediction
+from millrace.lab.work import Work
+
+__all__ = ["Runs", "Setup", "predict", "predict_placement"]
+
+# Engine, loopback, load generator and timers cost 50 to 200 us a request, up to 4 % of the shortest
+# service here; the ends of a run cut off up to one round of requests, and the scheduler takes its
+# part. The same 10 % are what a reader would call "as predicted".
+CAPACITY_TOLERANCE = 0.10
+# As for capacity, to which it is tied by Little's law.
+RESPONSE_TOLERANCE = 0.10
+# A timer that fires late or a wake-up that waits for a core shifts a single response by this much;
+# it cancels out of means, not out of quantiles.
+RESPONSE_SLACK_S = 0.001
+# How long threads that share a core run before the next one's turn: Linux's base slice is 0.7 to 3
+# ms and rounded up to a tick of 1 to 4 ms. Also CPython's switch interval, sys.getswitchinterval().
+CORE_SLICE_S = 0.004
+GIL_SLICE_S = 0.005
+# Sleeps per request that have other causes: locks, timers, the load generator's pauses.
+SWITCHES_SLACK = 0.35
+# Workers that take turns at one queue take equally often in the long run, not exactly.
+SHARE_TOLERANCE = 0.10
+
+
+class Runs:
+    """Where handlers run; the words of the tables."""
+
+    NATIVE = "native"
+    PYTHON = "Python"
+    COROUTINE = "coroutine"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One cell of the comparison: who serves, what, with how much.
+
+    Attributes
+    ----------
+    pattern, placement:
+        Its name, and how it places connections: ``"one"`` (there is one loop), ``"round_robin"``,
+        ``"hash"``, ``"first_waiting"`` or ``"queue"`` (workers take from one queue).
+    handler:
+        One of `Runs`.
+    threads:
+        Threads that run handlers: loops, or workers behind a queue.
+    connections:
+        Clients of the closed loop.
+    cores:
+        Cores that this process may use.
+    """
+
+    pattern: str
+    placement: str
+    work: Work
+    handler: str
+    threads: int
+    connections: int
+    cores: int
+
+    @property
+    def has_queue(self) -> bool:
+        return self.placement == "queue"
+
+    @property
+    def computes_at_once(self) -> int:
+        """Threads that may compute at the same time: the cores, or one where there is a GIL."""
+        return 1 if self.handler == Runs.PYTHON else self.cores
+
+
+def predict_placement(setup: Setup) -> Prediction | None:
+    """Predict how many connections the fullest loop gets; None where there is one loop."""
+    if setup.placement in ("one", "queue"):
+        return None
+    even = float(-(-setup.connections // setup.threads))
+    if setup.placement == "round_robin":
+        return Prediction(even, even, "connections / loops, rounded up")
+    chance = queueing.largest_count(setup.connections, setup.threads).quantile(0.999)
+    if setup.placement == "hash":
+        return Prediction(even, chance, "largest of a multinomial, 99.9 %")
+    return Prediction(even, chance, "even, at worst as uneven as chance (99.9 %)")
+
+
+def predict(setup: Setup, placed: Sequence[int], requests: int) -> dict[str, Prediction]:
+    """Predict one run from where its connections landed.
+
+    Parameters
+    ----------
+    setup:
+        The run.
+    placed:
+        Connections on each loop; loops without any are left out of everything.
+    requests:
+        How many responses will be looked at, which limits how well their quantiles are known.
+
+    Returns
+    -------
+    :
+        Predictions of ``capacity`` (requests per second), ``p50`` and ``p99`` (seconds),
+        ``busiest`` (largest share of requests that one thread serves), ``switches`` (voluntary
+        context switches per request, where they follow from the pattern) and, for work with slow
+        requests, ``late`` (share of responses above `Work.limit`).
+    """
+    if setup.handler == Runs.COROUTINE:
+        return _predict_coroutines(setup)
+    counts = [count for count in placed if count]
+    threads = setup.threads if setup.has_queue else len(counts)
+    predictions = {
+        "capacity": _capacity(setup, threads),
+        "busiest": Prediction(
+            1 / threads, 1 / threads, "1 / busy threads", relative=SHARE_TOLERANCE
+        ),
+        **_responses(setup, counts, threads, requests),
+    }
+    if (switches := _switches(setup, counts)) is not None:
+        predictions["switches"] = switches
+    if setup.work.slow_fraction:
+        predictions["late"] = _late(setup, counts, requests)
+    return predictions
+
+
+def _predict_coroutines(setup: Setup) -> dict[str, Prediction]:
+    # A coroutine that waits holds no thread, so nobody queues: N clients are N services at once.
+    service, clients = setup.work.usual.wait, setup.connections
+    capacity = clients / service
+    return {
+        "capacity": Prediction(
+            capacity, capacity, "connections / service", relative=CAPACITY_TOLERANCE
+        ),
+        "p50": _response(service, service, "service"),
+        "p99": _response(service, service, "service", slack=2 * RESPONSE_SLACK_S),
+        "busiest": Prediction(1.0, 1.0, "one thread", relative=SHARE_TOLERANCE),
+    }
+
+
+def _capacity(setup: Setup, threads: int) -> Prediction:
+    work = setup.work
+    cpu = queueing.mean_service(work.usual.cpu, work.slow.cpu, work.slow_fraction)
+    wait = queueing.mean_service(work.usual.wait, work.slow.wait, work.slow_fraction)
+    value = queueing.capacity(
+        population=setup.connections,
+        threads=threads,
+        cpu=cpu,
+        wait=wait,
+        cores=setup.cores,
+        locked=setup.handler == Runs.PYTHON,
+    )
+    if not cpu:
+        formula = "busy threads / mean service"
+    elif setup.handler == Runs.PYTHON:
+        formula = "1 / service (GIL)"
+    else:
+        formula = "min(busy threads, cores) / service"
+    return Prediction(value, value, formula, relative=CAPACITY_TOLERANCE)
+
+
+def _responses(
+    setup: Setup, counts: Sequence[int], threads: int, requests: int
+) -> dict[str, Prediction]:
+    work = setup.work
+    # Threads that compute share what can compute at once. Where the division leaves a remainder,
+    # some have more company than others.
+    alone, turn = 1.0, 0.0
+    crowded = 1.0
+    if work.usual.cpu and threads > setup.computes_at_once:
+        share = threads / setup.computes_at_once
+        alone, crowded = float(int(share)), float(-int(-share // 1))
+        turn = crowded * (GIL_SLICE_S if setup.handler == Runs.PYTHON else CORE_SLICE_S)
+    least = _response_times(setup, counts, threads, alone)
+    most = _response_times(setup, counts, threads, crowded)
+    formula = (
+        "mixture of clients x service" if not setup.has_queue else "clients x service / workers"
+    )
+    found = {}
+    for name, level in (("p50", 0.50), ("p99", 0.99)):
+        low, _ = queueing.quantile_band(least, level, requests)
+        _, high = queueing.quantile_band(most, level, requests)
+        # Half a turn early or late for the middle, a whole one for the slowest.
+        slack = turn / 2 if name == "p50" else turn
+        found[name] = _response(low, high, formula, slack=RESPONSE_SLACK_S + slack)
+    return found
+
+
+def _response(
+    low: float, high: float, formula: str, *, slack: float = RESPONSE_SLACK_S
+) -> Prediction:
+    wide = high > 3 * low
+    return Prediction(
+        low,
+        high,
+        formula,
+        relative=RESPONSE_TOLERANCE,
+        absolute=slack,
+        no_test="on the step between usual and slow requests" if wide else "",
+    )
+
+
+def _response_times(
+    setup: Setup, counts: Sequence[int], threads: int, stretch: float
+) -> Distribution:
+    work = setup.work
+    usual = work.usual.wait + work.usual.cpu * stretch
+    slow = work.slow.wait + work.slow.cpu * stretch
+    if setup.has_queue:
+        return queueing.shared_queue_response(
+            setup.connections, threads, usual=usual, slow=slow, slow_fraction=work.slow_fraction
+        )
+    # Every busy loop serves equally many requests, however many clients it has.
+    return Distribution.mixture(
+        (
+            queueing.fifo_response(count, usual=usual, slow=slow, slow_fraction=work.slow_fraction),
+            1.0,
+        )
+        for count in counts
+    )
+
+
+def _late(setup: Setup, counts: Sequence[int], requests: int) -> Prediction:
+    work = setup.work
+    price = {"usual": work.usual.total, "slow": work.slow.total}
+    if setup.has_queue:
+        share = queueing.late_share_of_shared_queue(
+            setup.connections, setup.threads, slow_fraction=work.slow_fraction, **price
+        )
+        felt_by = 1.0
+        formula = "slow requests, and those that find every worker stuck"
+    else:
+        felt_by = sum(counts) / len(counts)
+        response = _response_times(setup, counts, len(counts), 1.0)
+        share = response.share_above(work.limit)
+        formula = "slow requests x clients of their loop"
+    # A run holds one slow request in 100, give or take one at either end; each is felt by so many.
+    return Prediction(share, share, formula, relative=0.15, absolute=2 * felt_by / requests)
+
+
+def _switches(setup: Setup, counts: Sequence[int]) -> Prediction | None:
+    """Predict how often a thread of the server goes to sleep for each request.
+
+    Once in a handler that waits. A loop that owns several connections always finds the next request
+    there, and one that owns a single connection sleeps until its client's next. With a queue, the
+    loop sleeps before each request and before each answer that comes home, unless up to ``workers``
+    of them arrive together; the workers never find the queue empty. Python threads that compute
+    also sleep for the GIL, as often as its switch interval and their number bring about: no closed
+    form.
+    """
+    if setup.handler == Runs.PYTHON and setup.work.usual.cpu and setup.threads > 1:
+        return None
+    handler = 1.0 if setup.work.usual.wait else 0.0
+    if setup.has_queue:
+        low, high = handler + 2 / setup.threads, handler + 2.0
+        return Prediction(low, high, "handler + loop's two waits", absolute=SWITCHES_SLACK)
+    single = sum(1 for count in counts if count == 1) / len(counts)
+    value = handler + single
+    return Prediction(value, value, "handler + lonely loops", absolute=SWITCHES_SLACK)

@@ -1,0 +1,262 @@
+"""The comparison as one HTML file that needs nothing else: style, drawings and charts inside."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib.resources import files
+
+from millrace.lab import charts, predictions
+from millrace.lab.comparison_table import Column, columns_for, entry
+from millrace.lab.conclusions import conclusions
+from millrace.lab.pattern_comparison import Cell, Comparison
+from millrace.lab.pattern_pictures import EXPLANATIONS, picture
+from millrace.lab.verdicts import Verdict
+
+__all__ = ["page"]
+
+# What each kind of work teaches, ahead of its numbers.
+_LESSONS = {
+    "cpu": "Each request computes for 5 ms of its thread's processor time. Threads beyond the cores "
+    "add nothing, and in Python one thread at a time may compute, whatever the pattern.",
+    "wait": "Each request sleeps for 50 ms, as if for a database. It needs no core, but a plain "
+    "function holds its thread meanwhile, so capacity is the number of threads over 50 ms. A "
+    "coroutine gives the thread back, and only the clients limit it.",
+    "skew": "Each request sleeps for 5 ms, and exactly one in each hundred for 100 ms. An answer is "
+    "late when it took more than half of that. How many answers one slow request makes late is "
+    "what sets the patterns apart. p99 lies right on the edge between the usual and the slow "
+    "answers where nobody else is held up; there it is no test, and says so.",
+}
+
+# Formula, when it holds, where it is from.
+_FORMULAS = (
+    (
+        "R = N / X",
+        "Mean response time of N clients that do not think, at throughput X. Always.",
+        "Little 1961; Denning & Buzen 1978, interactive response time law",
+    ),
+    (
+        "X = min(threads, N) / (cpu + wait)",
+        "Blocking threads: each finishes one request per service time.",
+        "Denning & Buzen 1978, asymptotic bounds",
+    ),
+    (
+        "X ≤ cores / cpu,  with a GIL  X ≤ 1 / cpu",
+        "Work that computes; the smaller bound holds, and with fixed service times it is reached.",
+        "Denning & Buzen 1978, asymptotic bounds",
+    ),
+    (
+        "X = N / wait",
+        "Coroutines that wait: nobody queues.",
+        "Denning & Buzen 1978, asymptotic bounds",
+    ),
+    (
+        "T = n·s,  late = 1 − (1 − f)ⁿ",
+        "A loop with n clients, first come first served; a share f of the requests is slow.",
+        "Feller 1968, binomial distribution",
+    ),
+    (
+        "late = f + (N − w)·qʷ·E / S,  q = f·S / E",
+        "One queue and w workers; E is the mean service, S a slow one: the rest is late only when "
+        "all workers are stuck at once.",
+        "Feller 1968, renewal reward; Little 1961",
+    ),
+    (
+        "P(max ≤ m) = N! / kᴺ · [xᴺ] (Σ xʲ/j!, j ≤ m)ᵏ",
+        "Connections on the fullest of k loops when a hash places each of N.",
+        "Feller 1968, occupancy and multinomial distribution",
+    ),
+    (
+        "quantile at q ± 2·√(q(1 − q) / n)",
+        "How far chance alone may move a quantile of n answers.",
+        "David & Nagaraja 2003, order statistics",
+    ),
+)
+
+
+def page(comparison: Comparison) -> str:
+    """Return the whole page; charts are in it where matplotlib is installed."""
+    style = files("millrace.lab").joinpath("report_page.css").read_text(encoding="utf-8")
+    works = list(dict.fromkeys(cell.setup.work for cell in comparison.cells))
+    sections = [_head(comparison), _patterns(comparison)]
+    sections += [_work(comparison, work.name, work.title) for work in works]
+    sections += [_formulas(), _method(comparison)]
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>Execution patterns, measured</title>\n<style>\n{style}</style>\n</head>\n"
+        f"<body>\n<main>\n{''.join(sections)}</main>\n</body>\n</html>\n"
+    )
+
+
+def _head(comparison: Comparison) -> str:
+    machine = comparison.machine
+    tally = "".join(
+        f'<li><span class="pill {_css(verdict)}">{comparison.count(verdict)} {verdict.value}</span>'
+        "</li>"
+        for verdict in Verdict
+        if comparison.count(verdict)
+    )
+    sentences = "".join(f"<li>{escape(text)}</li>" for text in conclusions(comparison))
+    return (
+        "<h1>Execution patterns, measured</h1>"
+        f'<p class="quiet">{machine.cores} cores of {escape(machine.processor)}, Linux '
+        f"{escape(machine.kernel)}, {escape(machine.python)}. {len(comparison.cells)} runs of "
+        f"{comparison.seconds:g} s, {comparison.connections} clients each, server and load "
+        f"generator on the same machine, {comparison.elapsed:.0f} s in all.</p>"
+        f'<ol class="conclusions">{sentences}</ol>'
+        "<p>Every value stands beside what a closed form predicts for it. A run is "
+        "<em>reproduced</em> when all of its values lie within the tolerances named below, "
+        "<em>inconclusive</em> when one does not and the run was no fair test.</p>"
+        f'<ul class="tally">{tally}</ul>'
+    )
+
+
+def _patterns(comparison: Comparison) -> str:
+    cards = "".join(
+        f'<div class="card"><h3>{name}</h3>{picture(name)}'
+        f'<p>{escape(what)}</p><p class="quiet">{escape(when)}</p></div>'
+        for name, (what, when) in EXPLANATIONS.items()
+        if any(cell.setup.pattern == name for cell in comparison.cells)
+    )
+    return (
+        "<h2>The patterns</h2><p>A pattern is three answers: who accepts a connection, who owns "
+        f'it, who runs its handlers. Boxes in colour are threads.</p><div class="cards">{cards}'
+        "</div>"
+    )
+
+
+def _work(comparison: Comparison, name: str, title: str) -> str:
+    cells = [cell for cell in comparison.cells if cell.setup.work.name == name]
+    columns = columns_for(cells)
+    heads = "".join(
+        f'<th>{column.heading}<span class="unit">{column.unit}</span></th>' for column in columns
+    )
+    rows = []
+    for handler in dict.fromkeys(cell.setup.handler for cell in cells):
+        span = len(columns) + 2
+        rows.append(f'<tr class="handler"><th colspan="{span}">{handler} handler</th></tr>')
+        rows += [_row(cell, columns) for cell in cells if cell.setup.handler == handler]
+    return (
+        f"<h2>A handler that {escape(title)}</h2><p>{_LESSONS.get(name, '')}</p>"
+        f"{_chart(comparison, name, title)}"
+        '<div class="scroll"><table><thead><tr><th>pattern</th>'
+        f'{heads}<th class="words">verdict</th></tr></thead><tbody>{"".join(rows)}</tbody></table>'
+        '</div><p class="quiet small">Large: measured. Small: predicted.</p>'
+    )
+
+
+def _row(cell: Cell, columns: Sequence[Column]) -> str:
+    values = "".join(_value(cell, column) for column in columns)
+    why = f'<span class="why">{escape(cell.reason)}</span>' if cell.reason else ""
+    placed = ""
+    if len(cell.placed) > 1:
+        placed = f'<span class="predicted">loops own {_joined(cell.placed)} clients</span>'
+    return (
+        f"<tr><td><code>{cell.setup.pattern}</code>{placed}</td>{values}"
+        f'<td class="words"><span class="pill {_css(cell.verdict)}">{cell.verdict.value}</span>'
+        f"{why}</td></tr>"
+    )
+
+
+def _value(cell: Cell, column: Column) -> str:
+    value = entry(cell, column)
+    if value is None:
+        return '<td class="quiet">–</td>'
+    state = {
+        Verdict.NOT_REPRODUCED: (' class="off"', ' <span class="mark">off</span>'),
+        Verdict.INCONCLUSIVE: (' class="doubtful"', ' <span class="mark">?</span>'),
+    }
+    css, mark = state.get(value.verdict, ("", "")) if value.verdict else ("", "")
+    title = escape(f"{value.formula}. {value.reason}" if value.reason else value.formula)
+    return (
+        f'<td{css} title="{title}"><span class="measured">{value.measured}{mark}</span>'
+        f'<span class="predicted">{value.predicted}</span></td>'
+    )
+
+
+def _chart(comparison: Comparison, name: str, title: str) -> str:
+    if not charts.available():
+        return ""
+    light, dark = (
+        base64.b64encode(charts.draw(comparison, name, theme)).decode("ascii")
+        for theme in charts.THEMES
+    )
+    alternative = escape(f"Capacity and response times of each pattern, handler {title}")
+    return (
+        '<picture><source media="(prefers-color-scheme: dark)" '
+        f'srcset="data:image/png;base64,{dark}"><img class="chart" alt="{alternative}" '
+        f'src="data:image/png;base64,{light}"></picture>'
+    )
+
+
+def _formulas() -> str:
+    rows = "".join(
+        f'<tr><td><code>{escape(formula)}</code></td><td class="words">{escape(holds)}</td>'
+        f'<td class="words quiet">{escape(source)}</td></tr>'
+        for formula, holds, source in _FORMULAS
+    )
+    return (
+        "<h2>The formulas</h2>"
+        "<p>N clients send the next request as soon as they have the last answer, so the number "
+        "of requests in the system never changes: a closed system.</p>"
+        '<div class="scroll"><table><thead><tr><th>formula</th><th class="words">holds for</th>'
+        f'<th class="words">source</th></tr></thead><tbody>{rows}</tbody></table></div>'
+    )
+
+
+def _method(comparison: Comparison) -> str:
+    off = [abs(cell.in_system / comparison.connections - 1) for cell in comparison.cells]
+    facts = (
+        (
+            "capacity",
+            "requests the server finished between two looks at its counters, over the time "
+            f"between them. May be off by {predictions.CAPACITY_TOLERANCE:.0%}: engine, loopback "
+            "and timers take up to 4 % of the shortest service, the ends of a run a few percent.",
+        ),
+        (
+            "p50, p99",
+            "from the load generator's histogram of every answer. May be off by "
+            f"{predictions.RESPONSE_TOLERANCE:.0%} and {predictions.RESPONSE_SLACK_S * 1e3:.0f} ms "
+            "for a late timer; where threads share a core or the GIL, also by their turns of "
+            f"{predictions.CORE_SLICE_S * 1e3:.0f} and {predictions.GIL_SLICE_S * 1e3:.0f} ms.",
+        ),
+        ("late", "share of answers that took more than half of a slow request."),
+        (
+            "busiest thread",
+            "largest share of the requests that one loop or worker served. May be off by "
+            f"{predictions.SHARE_TOLERANCE:.0%}.",
+        ),
+        (
+            "fullest loop",
+            "connections on the loop that got most. All else is predicted from where the "
+            "connections really landed.",
+        ),
+        (
+            "sleeps",
+            "voluntary context switches of the server's threads per request. May be off by "
+            f"{predictions.SWITCHES_SLACK:g}.",
+        ),
+        (
+            "a fair test",
+            "other programs and the hypervisor together left the cores alone but for 5 %, and the "
+            "run held at least 20 rounds of requests. If not, a value outside its tolerance is "
+            "inconclusive and not a contradiction.",
+        ),
+        (
+            "Little's law",
+            "measured throughput times measured mean response time has to give the number of "
+            f"clients. Over all runs it was at most {max(off, default=0.0):.1%} off.",
+        ),
+    )
+    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts)
+    return f"<h2>How it was measured</h2><dl>{rows}</dl>"
+
+
+def _joined(counts: Iterable[int]) -> str:
+    return " · ".join(map(str, counts))
+
+
+def _css(verdict: Verdict) -> str:
+    return verdict.value.replace(" ", "-")

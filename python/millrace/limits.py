@@ -1,0 +1,100 @@
+"""What a server takes from its clients before it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from millrace import _core
+from millrace.units import byte_count, seconds
+
+__all__ = ["Limits"]
+
+# The engine has the defaults; a test compares.
+_HTTP = _core.Limits()
+_SERVER = _core.ServerOptions()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Named limits on what the network can make a server hold or wait for.
+
+    Sizes are bytes or texts like ``"64kB"``, durations seconds or texts like ``"500ms"``.
+
+    Parameters
+    ----------
+    target_bytes:
+        A request's target; longer is 414. RFC 9112 3 asks for at least 8,000.
+    head_bytes, field_count:
+        A request's head, and its fields; more is 431. Raise them for large cookies.
+    body_bytes:
+        A body that is read as a whole; more is 413. Streamed bodies are their reader's business.
+    chunk_line_bytes, trailer_bytes:
+        A chunk's size line; the fields after a chunked body.
+    discard_bytes:
+        Of a body that nobody reads, what is thrown away to keep the connection; above, it closes.
+    header_timeout:
+        From the first byte of a head to its last; later is 408.
+    body_timeout:
+        Between two reads of a body that somebody waits for; later is 408.
+    idle_timeout:
+        From an answer to the next request. Keep it above the load balancer's, so that the balancer
+        closes first.
+    write_timeout:
+        For a client that does not take its answer.
+    linger_timeout:
+        How long a refused client is listened to, so that it can read why (RFC 9112 9.6).
+    max_connections:
+        Open connections; one more is answered 503. Each costs a descriptor and about 2 kB.
+    max_in_flight:
+        Requests being answered; one more is answered 503 with Retry-After.
+    high_water_bytes:
+        Of an answer in pieces, what may wait for a slow client before its handler is paused.
+
+    Raises
+    ------
+    ValueError
+        A limit is malformed or zero; the message says which.
+
+    Examples
+    --------
+    >>> limits = Limits(body_bytes="64kB", header_timeout="500ms")
+    >>> limits.body_bytes, limits.header_timeout
+    (64000, 0.5)
+    """
+
+    target_bytes: int | str = _HTTP.target_bytes
+    head_bytes: int | str = _HTTP.head_bytes
+    field_count: int = _HTTP.field_count
+    body_bytes: int | str = _SERVER.body_bytes
+    chunk_line_bytes: int | str = _HTTP.chunk_line_bytes
+    trailer_bytes: int | str = _HTTP.trailer_bytes
+    discard_bytes: int | str = _HTTP.discard_bytes
+    header_timeout: float | str = _HTTP.header_timeout
+    body_timeout: float | str = _HTTP.body_timeout
+    idle_timeout: float | str = _HTTP.idle_timeout
+    write_timeout: float | str = _SERVER.write_timeout
+    linger_timeout: float | str = _SERVER.linger_timeout
+    max_connections: int = _SERVER.max_connections
+    max_in_flight: int = _SERVER.max_in_flight
+    high_water_bytes: int | str = _SERVER.high_water_bytes
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            read = seconds if field.name.endswith("_timeout") else byte_count
+            given = getattr(self, field.name)
+            try:
+                value = read(given)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{field.name}: {error}") from None
+            if value == 0 and field.name not in _MAY_BE_ZERO:
+                raise ValueError(f"{field.name}={given!r}: a limit is more than zero")
+            object.__setattr__(self, field.name, value)
+
+    def apply(self, options: _core.ServerOptions) -> None:
+        """Write the limits into the engine's options."""
+        for field in fields(self):
+            owner = options.limits if hasattr(options.limits, field.name) else options
+            setattr(owner, field.name, getattr(self, field.name))
+
+
+_MAY_BE_ZERO = {"body_bytes", "trailer_bytes", "discard_bytes", "linger_timeout"}

@@ -1,0 +1,314 @@
+"""A server: an app, an address and an execution pattern, on threads of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from millrace import _core, chain, observe, patterns
+from millrace.app import App
+from millrace.http import Request, Response
+from millrace.lifetime import Lifetime
+from millrace.limits import Limits
+from millrace.patterns import Pattern
+from millrace.units import seconds
+
+__all__ = ["Server"]
+
+_log = logging.getLogger("millrace.error")
+
+# Running servers stay alive without a reference, and stop when the interpreter exits.
+_running: set[Server] = set()
+
+
+class Server:
+    """Serves an app from `start` to `stop`; a context manager, plain and async.
+
+    It has threads of its own, so it runs beside anything: a notebook's loop, other servers, tests.
+    It can be started again after it stopped.
+
+    Parameters
+    ----------
+    app:
+        What answers.
+    bind:
+        ``"host:port"``, ``":port"`` for all IPv4 addresses, ``"[::1]:port"``, ``"unix:/path"``,
+        or several of them. Port 0 takes a free one.
+    pattern:
+        Who accepts, who owns connections, who runs handlers; one thread for all by default.
+    limits:
+        What is refused.
+    http:
+        Protocol versions; ``"h1"`` is the one there is.
+    journey:
+        Record where the time of each request goes. It costs a few percent.
+    half_close:
+        A client that ends its sending side still wants its answer. By default it has left.
+    backlog:
+        Connections the kernel keeps until they are accepted.
+    drain:
+        What `stop` gives to requests under way.
+    tls:
+        Not available in this version.
+
+    Raises
+    ------
+    TypeError
+        ``app`` is no `App`.
+    ValueError
+        An option has a value that cannot be used.
+
+    Examples
+    --------
+    >>> import millrace as mr
+    >>> app = mr.App()
+    >>> app.respond("/", "Hello, World!")
+    >>> with mr.Server(app, pattern=mr.patterns.reuseport_shards(loops=2)) as server:
+    ...     server.url.startswith("http://127.0.0.1:")
+    True
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        bind: str | Sequence[str] = "127.0.0.1:0",
+        pattern: Pattern | None = None,
+        limits: Limits | None = None,
+        http: str = "h1",
+        journey: bool = True,
+        half_close: bool = False,
+        backlog: int | None = None,
+        drain: float | str = "10s",
+        tls: None = None,
+    ) -> None:
+        _check_app(app)
+        if http != "h1":
+            raise ValueError(f"http={http!r} is not available in this version: use 'h1'")
+        if tls is not None:
+            raise ValueError("tls is not available in this version: leave it out")
+        self._app = app
+        self._pattern = pattern if pattern is not None else patterns.single_thread()
+        self._drain_s = seconds(drain)
+        self._options = _core.ServerOptions()
+        self._options.bind = [bind] if isinstance(bind, str) else list(bind)
+        self._options.recipe = self._pattern.recipe()
+        self._options.journey = journey
+        self._options.half_close = half_close
+        if backlog is not None:
+            self._options.backlog = backlog
+        (limits or Limits()).apply(self._options)
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._stopped.set()
+        self._hurry = threading.Event()
+        self._core: _core.Server | None = None
+        self._lifetime: Lifetime | None = None
+
+    def __repr__(self) -> str:
+        where = ", ".join(self.urls) if self.is_running else "not running"
+        return f"<Server {where}, {self._pattern!r}>"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is between `start` and `stop`."""
+        return not self._stopped.is_set()
+
+    @property
+    def url(self) -> str:
+        """Where it listens, as a URL without a path; the first of `urls`."""
+        return self.urls[0]
+
+    @property
+    def urls(self) -> list[str]:
+        """Where it listens; ``unix:/path`` for a Unix socket."""
+        endpoints = self._running_core().endpoints
+        return [end if end.startswith("unix:") else f"http://{end}" for end in endpoints]
+
+    @property
+    def port(self) -> int:
+        """The first TCP port it listens on."""
+        return self._running_core().ports[0]
+
+    def start(self) -> Server:
+        """Listen, run the app's lifespan, then accept.
+
+        Raises
+        ------
+        OSError
+            The address is in use or not available; nothing is left running.
+        RuntimeError
+            It is running.
+        """
+        with self._lock:
+            if self.is_running:
+                raise RuntimeError("the server is running: stop it before it is started again")
+            self._start()
+        return self
+
+    @property
+    def pattern(self) -> Pattern:
+        """Who accepts, who owns connections, who runs handlers."""
+        return self._pattern
+
+    def hurry(self) -> None:
+        """Make a `stop` that waits in another thread cut off what is under way."""
+        self._hurry.set()
+
+    def stop(self, *, drain: float | str | None = None) -> None:
+        """Stop accepting, let requests finish, leave the lifespan, end all threads.
+
+        Does nothing where it is not running. Not for handlers: they would wait for themselves.
+
+        Parameters
+        ----------
+        drain:
+            What requests under way get instead of the server's own value; what is left then is
+            cut off. 0 cuts off at once.
+        """
+        patience = self._drain_s if drain is None else seconds(drain)
+        if patience == 0:
+            self.hurry()
+        self._refuse_on_loop()
+        with self._lock:
+            if self.is_running:
+                self._stop(patience)
+
+    def serve_forever(self) -> None:
+        """Serve until Ctrl-C, or until another thread calls `stop`; started where it is not."""
+        if not self.is_running:
+            self.start()
+        try:
+            self._stopped.wait()
+        finally:
+            self.stop()
+
+    def stats(self) -> observe.Stats:
+        """Return what the engine counted, per loop; of the last run where it is stopped."""
+        return observe.Stats(self._last_core().stats())
+
+    def journey(self) -> observe.Journey:
+        """Return where the time of the requests went, stage by stage; see `millrace.observe`."""
+        return observe.Journey(self._last_core().journey())
+
+    def reset_journey(self) -> None:
+        """Forget the times recorded so far, such as those of a warm-up."""
+        self._last_core().reset_journey()
+
+    def __enter__(self) -> Server:
+        return self.start()
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Server:
+        return await asyncio.to_thread(self.start)
+
+    async def __aexit__(self, *error: object) -> None:
+        await asyncio.to_thread(self.stop)
+
+    def _start(self) -> None:
+        hooks = _core.AppHooks(
+            app=self._app, on_exception=self._on_exception, on_background=self._on_background
+        )
+        on_threads = isinstance(self._pattern.dispatch, patterns.Queue)
+        routes = self._app._engine_routes(plain_on_threads=on_threads)
+        self._core = core = _core.Server(self._options, routes, hooks)
+        self._lifetime = lifetime = Lifetime(self._app, core.asyncio_loop)
+        core.listen()
+        try:
+            core.run_loops()
+            lifetime.enter()
+            core.accept()
+        except BaseException:
+            lifetime.detach()
+            core.stop_loops()
+            raise
+        self._hurry.clear()
+        self._stopped.clear()
+        _running.add(self)
+
+    def _stop(self, patience: float) -> None:
+        core, lifetime = self._running_core(), self._lifetime
+        assert lifetime is not None
+        deadline = time.monotonic() + patience
+        try:
+            core.stop_accepting()
+            self._let_finish(core, deadline)
+        finally:
+            try:
+                left = max(0.0, deadline - time.monotonic())
+                lifetime.leave(left, self._hurry.is_set)
+            finally:
+                lifetime.detach()
+                core.stop_loops()
+                _running.discard(self)
+                self._stopped.set()
+
+    def _let_finish(self, core: _core.Server, deadline: float) -> None:
+        """Drain in slices, so that Ctrl-C and a second, hasty stop() are heard."""
+        left = core.drain(0)
+        while left and not self._hurry.is_set() and time.monotonic() < deadline:
+            left = core.drain(min(_SLICE_S, max(0.0, deadline - time.monotonic())))
+        if left:
+            _log.warning("stopping: %d requests under way are cut off", left)
+
+    def _refuse_on_loop(self) -> None:
+        lifetime = self._lifetime
+        if lifetime is not None and lifetime.is_here():
+            raise RuntimeError("a handler cannot stop its own server: do it on another thread")
+
+    def _running_core(self) -> _core.Server:
+        if not self.is_running:
+            raise RuntimeError("the server is not running: start it, or use it in a `with`")
+        return self._last_core()
+
+    def _last_core(self) -> _core.Server:
+        if self._core is None:
+            raise RuntimeError("the server has not been started yet")
+        return self._core
+
+    def _on_exception(self, request: Request, error: BaseException) -> Any:
+        """Answer what a handler raised. Wherever handlers run."""
+        try:
+            if isinstance(error, Exception):
+                return chain.answer_error((self._app._errors,), request, error)
+        except Exception as unanswered:
+            error = unanswered
+        _log.error("%s %s: the handler raised", request.method, request.path, exc_info=error)
+        return Response("Internal Server Error", status=500)
+
+    def _on_background(self, task: object) -> None:
+        lifetime = self._lifetime
+        if lifetime is not None:
+            lifetime.run_background(task)
+
+
+# How long one wait for requests under way takes.
+_SLICE_S = 0.1
+
+
+def _check_app(app: object) -> None:
+    if isinstance(app, App):
+        return
+    if isinstance(app, str):
+        raise TypeError(f"app is the text {app!r}: import it, or use millrace.run({app!r})")
+    if callable(app):
+        raise TypeError(
+            f"{app!r} is no millrace.App; ASGI and WSGI applications are not available in this "
+            "version"
+        )
+    raise TypeError(f"app is {app!r}: make one with millrace.App()")
+
+
+def _stop_all() -> None:
+    for server in list(_running):
+        server.stop(drain=0)
+
+
+atexit.register(_stop_all)

@@ -1,0 +1,106 @@
+"""What the tests of the package share: servers that stop, under every execution pattern."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import millrace as mr
+from tests.python.wire import PATIENCE_S
+
+
+@pytest.fixture(params=mr.patterns.all(), ids=repr)
+def pattern(request: pytest.FixtureRequest) -> mr.Pattern:
+    """Every execution pattern there is."""
+    chosen: mr.Pattern = request.param
+    return chosen
+
+
+Serve = Callable[..., mr.Server]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Start servers on free ports of the loopback; they stop when the test ends."""
+    with ExitStack() as stack:
+
+        def start(app: mr.App, **options: Any) -> mr.Server:
+            server = mr.Server(app, **{"drain": "5s", **options})
+            return stack.enter_context(server)
+
+        yield start
+
+
+class Signal(threading.Event):
+    """An event whose wait fails instead of giving up in silence."""
+
+    def expect(self, what: str = "the signal") -> None:
+        assert self.wait(PATIENCE_S), f"{what} never came"
+
+
+@pytest.fixture
+def signal_() -> type[Signal]:
+    return Signal
+
+
+class Script:
+    """A Python program in a process of its own, with its lines as they come."""
+
+    def __init__(self, arguments: Sequence[str], folder: Path, env: dict[str, str]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-u", *arguments],
+            cwd=folder,
+            env={**os.environ, "PYTHONFAULTHANDLER": "1", **env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def line_with(self, word: str, *, of: str = "stderr") -> str:
+        """Return the next line that holds a word."""
+        stream = getattr(self.process, of)
+        seen = []
+        for line in stream:
+            seen.append(line)
+            if word in line:
+                return str(line)
+        raise AssertionError(f"no line with {word!r} in {''.join(seen)!r}")
+
+    def finish(self) -> tuple[int, str, str]:
+        """Return exit code, standard output and standard error, as far as not read."""
+        out, err = self.process.communicate(timeout=60)
+        return self.process.returncode, out, err
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Iterator[Callable[..., Script]]:
+    """Start ``script("source")``, or ``script(arguments=[...])``; killed when the test ends."""
+    started: list[Script] = []
+
+    def start(
+        source: str | None = None,
+        *,
+        arguments: Sequence[str] = (),
+        files: dict[str, str] | None = None,
+        env: dict[str, str] | None = None,
+    ) -> Script:
+        for name, text in (files or {}).items():
+            (tmp_path / name).write_text(text)
+        if source is not None:
+            (tmp_path / "program.py").write_text(source)
+            arguments = ["program.py", *arguments]
+        started.append(Script(arguments, tmp_path, env or {}))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.communicate()
