@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "unwrap.hpp"
+
 #include "millrace/lab/work_handler.hpp"
 
 namespace py = pybind11;
@@ -17,10 +19,13 @@ base::Duration nanoseconds(double seconds) {
 lab::WorkOptions make_options(double cpu_seconds, double wait_seconds, double slow_fraction,
                               double slow_cpu_seconds, double slow_wait_seconds,
                               std::uint64_t seed) {
-  return {.usual = {nanoseconds(cpu_seconds), nanoseconds(wait_seconds)},
-          .slow = {nanoseconds(slow_cpu_seconds), nanoseconds(slow_wait_seconds)},
-          .slow_fraction = slow_fraction,
-          .seed = seed};
+  lab::WorkOptions const options{
+      .usual = {nanoseconds(cpu_seconds), nanoseconds(wait_seconds)},
+      .slow = {nanoseconds(slow_cpu_seconds), nanoseconds(slow_wait_seconds)},
+      .slow_fraction = slow_fraction,
+      .seed = seed};
+  unwrap(lab::check(options));
+  return options;
 }
 
 }  // namespace

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Any
 import pytest
 
 import millrace as mr
-from tests.python.wire import PATIENCE_S
 
 
 @pytest.fixture(params=mr.patterns.all(), ids=repr)
@@ -37,18 +35,6 @@ def serve() -> Iterator[Serve]:
             return stack.enter_context(server)
 
         yield start
-
-
-class Signal(threading.Event):
-    """An event whose wait fails instead of giving up in silence."""
-
-    def expect(self, what: str = "the signal") -> None:
-        assert self.wait(PATIENCE_S), f"{what} never came"
-
-
-@pytest.fixture
-def signal_() -> type[Signal]:
-    return Signal
 
 
 class Script:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -192,6 +193,13 @@ def fetch(
 
 def get(server: mr.Server, target: str, headers: dict[str, str] | None = None) -> Answer:
     return fetch(server, "GET", target, headers or {})
+
+
+class Signal(threading.Event):
+    """An event whose wait fails instead of giving up in silence."""
+
+    def expect(self, what: str = "the signal") -> None:
+        assert self.wait(PATIENCE_S), f"{what} never came"
 
 
 def eventually(fact: Callable[[], Any]) -> Any:

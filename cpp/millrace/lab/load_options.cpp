@@ -30,6 +30,8 @@ base::Status check(const LoadOptions& options) {
     return refuse("threads is between 1 and 1,024");
   if (options.threads > options.connections)
     return refuse("threads is at most connections: each thread drives connections of its own");
+  if (options.request.expect_body && options.request.method == "HEAD")
+    return refuse("expect_body has nothing to look at: the answer to HEAD has no body");
   if (options.timeout <= 0) return refuse("timeout is longer than 0");
   return check(options.pace);
 }

@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <string>
@@ -13,6 +14,9 @@ namespace millrace::lab {
 namespace {
 
 constexpr base::Duration second = base::seconds(1);
+
+// Of slow requests so rare that none is met: the conversion to an integer must not overflow.
+constexpr double longest_run = 1e18;
 
 base::Duration read_clock(clockid_t clock) {
   timespec now{};
@@ -58,7 +62,8 @@ base::Status check(const WorkOptions& options) {
 
 bool is_slow(const WorkOptions& options, std::uint64_t ordinal) {
   if (options.slow_fraction <= 0) return false;
-  auto const run = static_cast<std::uint64_t>(std::llround(1 / options.slow_fraction));
+  auto const run =
+      static_cast<std::uint64_t>(std::min(std::round(1 / options.slow_fraction), longest_run));
   // A generator per run instead of a stream shared by all threads: no lock, and the same answer for
   // the same number.
   base::Random random(options.seed + ordinal / run * 0x9e3779b97f4a7c15ULL);

@@ -89,20 +89,25 @@ base::Status Server::accept() {
     }
   }
   // An acceptor lives on its loop: it is started there.
-  base::Status first_failure;
-  std::mutex lock;
-  std::latch started(static_cast<std::ptrdiff_t>(acceptors_.size()));
+  std::vector<base::Status> outcomes(acceptors_.size());
+  on_acceptor_loops([&](std::size_t i) { outcomes[i] = acceptors_[i]->start(); });
+  for (auto& outcome : outcomes)
+    if (!outcome) return std::move(outcome);
+  return {};
+}
+
+// Acceptors were made loop by loop within each socket, or socket by socket within each address: either way the
+// loop's index is what remains.
+void Server::on_acceptor_loops(const std::function<void(std::size_t)>& task) {
+  auto const loops = options_.recipe.accept == exec::Accept::one_loop ? 1 : loops_.size();
+  std::latch done(static_cast<std::ptrdiff_t>(acceptors_.size()));
   for (std::size_t i = 0; i < acceptors_.size(); ++i) {
-    auto const index = kind == exec::Accept::socket_per_loop ? (i / loops_per_socket) % sockets_per_bind : i % loops_per_socket;
-    loops_[index]->reactor.post([&, i] {
-      auto status = acceptors_[i]->start();
-      std::lock_guard const guard(lock);
-      if (!status && first_failure) first_failure = std::move(status);
-      started.count_down();
+    loops_[i % loops]->reactor.post([&, i] {
+      task(i);
+      done.count_down();
     });
   }
-  started.wait();
-  return first_failure;
+  done.wait();
 }
 
 // ---------------------------------------------------------------------------------------------- connections
@@ -234,19 +239,8 @@ void Server::on_every_loop(const std::function<void(Loop&)>& task) {
 }
 
 void Server::stop_accepting() {
-  if (running_ && !acceptors_.empty()) {
-    // Every acceptor is stopped on its loop. A blocking one has a thread that only its stop() can end.
-    auto const kind = options_.recipe.accept;
-    auto const per_bind = kind == exec::Accept::one_loop ? 1 : loops_.size();
-    std::latch done(static_cast<std::ptrdiff_t>(acceptors_.size()));
-    for (std::size_t i = 0; i < acceptors_.size(); ++i) {
-      loops_[i % per_bind]->reactor.post([&, i] {
-        acceptors_[i]->stop();
-        done.count_down();
-      });
-    }
-    done.wait();
-  }
+  // A blocking acceptor has a thread that only its stop() can end.
+  if (running_) on_acceptor_loops([this](std::size_t i) { acceptors_[i]->stop(); });
   // What an acceptor had posted to its loop before stop() has run by the time this has.
   if (running_) on_every_loop([](Loop&) {});
   acceptors_.clear();

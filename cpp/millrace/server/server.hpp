@@ -89,6 +89,8 @@ class Server final : public conn::Service {
   void start(conn::Exchange& exchange);
   void answer_overloaded(conn::Exchange& exchange);
   void answer_without_handler(conn::Exchange& exchange, const Router::Match& match);
+  // Runs the task for each acceptor on its loop, and waits.
+  void on_acceptor_loops(const std::function<void(std::size_t acceptor)>& task);
   // Runs the task on every loop and waits for it.
   void on_every_loop(const std::function<void(Loop&)>& task);
 

@@ -13,11 +13,15 @@ __all__ = ["COLUMNS", "Column", "Entry", "columns_for", "entry", "predicted_text
 
 @dataclass(frozen=True)
 class Column:
-    """One quantity: its name in `Cell.findings`, its heading, its unit, how it is written."""
+    """One quantity: its name in `Cell.findings`, its heading and unit, how it is written.
+
+    ``brief`` is what stands above the column where room is short.
+    """
 
     name: str
     heading: str
     unit: str
+    brief: str
     write: Callable[[float], str]
 
 
@@ -46,13 +50,21 @@ def _rate(value: float) -> str:
 
 
 COLUMNS = (
-    Column("capacity", "capacity", "requests/s", _rate),
-    Column("p50", "p50", "ms", _milliseconds),
-    Column("p99", "p99", "ms", _milliseconds),
-    Column("late", "late", "% of requests", _percent),
-    Column("busiest", "busiest thread", "% of requests", lambda share: f"{share * 100:.0f}"),
-    Column("fullest", "fullest loop", "connections", lambda count: f"{count:.0f}"),
-    Column("switches", "sleeps", "switches/request", lambda count: f"{count:.2f}"),
+    Column("capacity", "capacity", "requests/s", "capacity\nper s", _rate),
+    Column("p50", "p50", "ms", "p50\nms", _milliseconds),
+    Column("p99", "p99", "ms", "p99\nms", _milliseconds),
+    Column("late", "late", "% of requests", "late\n%", _percent),
+    Column(
+        "busiest",
+        "busiest thread",
+        "% of requests",
+        "busiest\n%",
+        lambda share: f"{share * 100:.0f}",
+    ),
+    Column("fullest", "fullest loop", "connections", "fullest\nloop", lambda count: f"{count:.0f}"),
+    Column(
+        "switches", "sleeps", "switches/request", "sleeps\n/request", lambda count: f"{count:.2f}"
+    ),
 )
 
 
@@ -79,7 +91,8 @@ def predicted_text(prediction: Prediction | None, write: Callable[[float], str])
     """Write a prediction as one number, or as a band; a dash where there is none."""
     if prediction is None:
         return "–"
-    low, high = write(prediction.low), write(prediction.high)
+    # A tenth of a millisecond matters in a measured value, not in what it is compared with.
+    low, high = (write(bound).removesuffix(".0") for bound in (prediction.low, prediction.high))
     return low if low == high else f"{low}–{high}"
 
 

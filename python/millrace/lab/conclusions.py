@@ -58,8 +58,8 @@ def _on_python(cells: Sequence[Cell]) -> str:
     slowest = alone.measured("capacity")
     if best <= slowest * (1 + SAME):
         return (
-            f"in Python stay with {_name(alone)}, as every pattern got {best:,.0f} or less against "
-            f"its {slowest:,.0f}: one thread at a time holds the GIL"
+            f"in Python stay with {_name(alone)} and its {slowest:,.0f}, as no pattern got more "
+            f"than {best:,.0f}: one thread at a time holds the GIL"
         )
     return f"in Python the best got {best:,.0f} against {slowest:,.0f} for one thread"
 

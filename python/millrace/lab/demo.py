@@ -7,12 +7,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
-
 from millrace.lab import charts, report_html
 from millrace.lab.comparison_table import Entry, columns_for, entry
 from millrace.lab.conclusions import conclusions
@@ -20,6 +14,12 @@ from millrace.lab.machine import Machine
 from millrace.lab.pattern_comparison import CONNECTIONS, Cell, Comparison, cells, run
 from millrace.lab.verdicts import Verdict
 from millrace.lab.work import WORKS
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
 
 __all__ = ["compare", "main", "write_files"]
 
@@ -27,6 +27,7 @@ __all__ = ["compare", "main", "write_files"]
 # rounds of the 50 ms work to tell 10 % apart.
 SECONDS = 2.4
 QUICK_SECONDS = 0.8
+_PLAIN_WIDTH = 110
 
 _COLOURS = {
     Verdict.REPRODUCED: "green",
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     A prediction that is not reproduced is a result and no failure of the program.
     """
     options = _parser().parse_args(argv)
-    console = Console()
+    console = _console()
     seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
     folder = options.out or _usual_folder()
     comparison = compare(seconds=seconds, console=console)
@@ -97,6 +98,12 @@ def write_files(comparison: Comparison, folder: Path) -> list[Path]:
             path.write_bytes(charts.draw(comparison, work))
             written.append(path)
     return written
+
+
+def _console() -> Console:
+    # Into a file or a pipe rich would write 80 columns, which the tables do not fit.
+    console = Console()
+    return console if console.is_terminal else Console(width=_PLAIN_WIDTH)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -176,11 +183,18 @@ def _show(comparison: Comparison, console: Console) -> None:
 
 def _table(title: str, group: Sequence[Cell]) -> Table:
     columns = columns_for(group)
-    table = Table(title=title, title_justify="left", title_style="bold", pad_edge=False)
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
     table.add_column("pattern", no_wrap=True)
     for column in columns:
-        table.add_column(f"{column.heading}\n[dim]{column.unit}[/dim]", justify="right")
-    table.add_column("verdict")
+        table.add_column(column.brief, justify="right", no_wrap=True)
+    table.add_column("verdict", min_width=len(Verdict.NOT_REPRODUCED.value))
     for cell in group:
         values = [_value(entry(cell, column)) for column in columns]
         verdict = Text(cell.verdict.value, style=_COLOURS[cell.verdict])

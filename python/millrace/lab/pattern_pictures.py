@@ -65,17 +65,17 @@ def _acceptor_readers() -> list[str]:
 def _shared_acceptors() -> list[str]:
     return [
         *_fan_in(76, 66),
-        _box(76, 50, 52, 32, "socket", "socket"),
-        *_fan_out(128, 166, _ROWS),
-        *_threads(166, 128, "accept · read · run · write"),
+        _box(76, 50, 48, 32, "socket", "socket"),
+        *_fan_out(124, 154, _ROWS),
+        *_threads(154, 142, "accept · read · run · write"),
     ]
 
 
 def _reuseport_shards() -> list[str]:
     parts = [_line(40, y, 76, row) for y, row in zip(_CLIENT_ROWS, (15, 49, 117), strict=True)]
-    parts += [_box(76, row - 11, 52, 22, "socket", "socket") for row in _ROWS]
-    parts += [_line(128, row, 166, row) for row in _ROWS]
-    return [*parts, *_threads(166, 128, "accept · read · run · write")]
+    parts += [_box(76, row - 11, 48, 22, "socket", "socket") for row in _ROWS]
+    parts += [_line(124, row, 154, row) for row in _ROWS]
+    return [*parts, *_threads(154, 142, "accept · read · run · write")]
 
 
 def _acceptor_queue_workers() -> list[str]:

@@ -18,13 +18,13 @@ __all__ = ["page"]
 
 # What each kind of work teaches, ahead of its numbers.
 _LESSONS = {
-    "cpu": "Each request computes for 5 ms of its thread's processor time. Threads beyond the cores "
-    "add nothing, and in Python one thread at a time may compute, whatever the pattern.",
+    "cpu": "Each request computes for 5 ms of its thread's processor time. Threads beyond the "
+    "cores add nothing, and in Python one thread at a time may compute, whatever the pattern.",
     "wait": "Each request sleeps for 50 ms, as if for a database. It needs no core, but a plain "
     "function holds its thread meanwhile, so capacity is the number of threads over 50 ms. A "
     "coroutine gives the thread back, and only the clients limit it.",
-    "skew": "Each request sleeps for 5 ms, and exactly one in each hundred for 100 ms. An answer is "
-    "late when it took more than half of that. How many answers one slow request makes late is "
+    "skew": "Each request sleeps for 5 ms, and exactly one in each hundred for 100 ms. An answer "
+    "is late when it took more than half of that. How many answers one slow request makes late is "
     "what sets the patterns apart. p99 lies right on the edge between the usual and the slow "
     "answers where nobody else is held up; there it is no test, and says so.",
 }

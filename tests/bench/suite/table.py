@@ -66,7 +66,7 @@ def _show_rich(table: Table) -> None:
     for index, column in enumerate(table.columns):
         side: Literal["left", "right"] = "left" if table.is_text(index) else "right"
         may_wrap = table.is_text(index) and index > 0
-        drawn.add_column(column.strip(), justify=side, no_wrap=not may_wrap)
+        drawn.add_column(column.strip(), justify=side, no_wrap=not may_wrap, overflow="fold")
     for row in table.rows:
         drawn.add_row(*(escape(cell) for cell in row))
     Console(width=None if sys.stdout.isatty() else FILE_WIDTH).print(drawn)

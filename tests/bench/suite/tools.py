@@ -69,13 +69,15 @@ class Tools:
         digest = hashlib.sha256("\n".join([self.python, *lines]).encode()).hexdigest()
         if stamp.exists() and stamp.read_text() == digest:
             return
-        if not Path(self.peer_python).exists():
-            command = [self.python, "-m", "venv", str(self.environment)]
+        maker = self.environment / "made-by"
+        if not maker.exists() or maker.read_text() != self.python:
+            command = [self.python, "-m", "venv", "--clear", str(self.environment)]
             made = _run(command, INSTALL_TIMEOUT_S)
             if made.returncode != 0:
                 reason = f"no virtual environment for the peers: {_last_line(made.stderr)}"
                 self.install_failures = {_distribution(line): reason for line in lines}
                 return
+            maker.write_text(self.python)
         for line in lines:
             print(f"installing {line}", file=sys.stderr, flush=True)
             pip = [self.peer_python, "-m", "pip", "install", "--quiet", "--upgrade", line]

@@ -32,7 +32,9 @@ struct Ready final : Readiness {
   }
 };
 
-testing::Descriptor ready_descriptor() { return testing::Descriptor(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC)); }
+testing::Descriptor ready_descriptor() {
+  return testing::Descriptor(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC));
+}
 
 struct CountingGuard : PollGuard {
   int before = 0, after = 0, turns = 0;
@@ -247,7 +249,8 @@ TEST(Reactor, RunsEveryPostOfManyThreadsInOrderPerSender) {
   for (int s = 0; s < senders; ++s)
     threads.emplace_back([&, s] {
       for (int i = 0; i < per_sender; ++i)
-        loop.reactor.post([&received, s, i] { received[static_cast<std::size_t>(s)].push_back(i); });
+        loop.reactor.post(
+            [&received, s, i] { received[static_cast<std::size_t>(s)].push_back(i); });
     });
   for (auto& thread : threads) thread.join();
   loop.join();
@@ -256,7 +259,8 @@ TEST(Reactor, RunsEveryPostOfManyThreadsInOrderPerSender) {
 
 enum class Sending { at_once, in_batches };
 class Letters : public ::testing::TestWithParam<Sending> {};
-INSTANTIATE_TEST_SUITE_P(Reactor, Letters, ::testing::Values(Sending::at_once, Sending::in_batches));
+INSTANTIATE_TEST_SUITE_P(Reactor, Letters,
+                         ::testing::Values(Sending::at_once, Sending::in_batches));
 
 TEST_P(Letters, OfManyThreadsAllArriveInOrderPerSender) {
   LoopThread loop;

@@ -31,7 +31,8 @@ class Descriptor {
   int descriptor_;
 };
 
-inline net::ListenSocket listen_on(std::string_view address, const net::ListenSocket::Options& options = {}) {
+inline net::ListenSocket listen_on(std::string_view address,
+                                   const net::ListenSocket::Options& options = {}) {
   auto at = net::Endpoint::parse(address);
   EXPECT_TRUE(at) << address;
   auto socket = net::ListenSocket::open(*at, options);
@@ -58,13 +59,15 @@ inline SocketPair tcp_pair() {
   auto const listener = listen_on("127.0.0.1:0");
   SocketPair pair;
   pair.peers = connect_to(listener.endpoint());
-  pair.ours = Descriptor(::accept4(listener.descriptor(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  pair.ours =
+      Descriptor(::accept4(listener.descriptor(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
   EXPECT_GE(pair.ours.get(), 0);
   return pair;
 }
 
 inline void send_text(const Descriptor& to, std::string_view text) {
-  EXPECT_EQ(::send(to.get(), text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+  EXPECT_EQ(::send(to.get(), text.data(), text.size(), MSG_NOSIGNAL),
+            static_cast<ssize_t>(text.size()));
 }
 
 // Blocks until `count` bytes or the end have come.

@@ -34,7 +34,8 @@ struct Clock {
 
 TEST(TimerWheel, FiresOnceAndAtMostTwoSlotsLate) {
   Clock clock;
-  for (auto const after : {milliseconds(1), milliseconds(66), milliseconds(67), milliseconds(500), seconds(5)}) {
+  for (auto const after :
+       {milliseconds(1), milliseconds(66), milliseconds(67), milliseconds(500), seconds(5)}) {
     Alarm alarm;
     auto const deadline = clock.now + after;
     clock.wheel.arm(alarm, deadline);
@@ -165,7 +166,8 @@ TEST(TimerWheel, FireMayDisarmAndDestroyOthersOfItsSlot) {
   };
   auto const deadline = clock.now + seconds(1);
   clock.wheel.arm(ender, deadline);
-  for (int i = 0; i < 10; ++i) clock.wheel.arm(*others.emplace_back(std::make_unique<Alarm>()), deadline);
+  for (int i = 0; i < 10; ++i)
+    clock.wheel.arm(*others.emplace_back(std::make_unique<Alarm>()), deadline);
   clock.go_to(deadline + 2 * slot);
   EXPECT_TRUE(others.empty());
   EXPECT_TRUE(clock.wheel.empty());

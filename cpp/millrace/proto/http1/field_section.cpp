@@ -80,6 +80,16 @@ Breach explain_line(ByteView line) {
   return {Rule::field_line, line};
 }
 
+// The same for the line at `at`, which may be well-formed but for the line behind it.
+Breach explain_at(ByteView text, std::size_t at) {
+  auto const line = line_at(text, at);
+  auto const breach = explain_line(line);
+  auto const next = static_cast<std::size_t>(line.data() - text.data()) + line.size() + 2;
+  if (breach.rule == Rule::field_line && next < text.size() && is_blank(text[next]))
+    return {Rule::line_folding, line_at(text, next)};
+  return breach;
+}
+
 bool has_field(const HeadBlock& block, FieldId id) {
   for (auto const& field : block.fields)
     if (http::identify(block.view(field.name)) == id) return true;
@@ -109,20 +119,20 @@ Breach check_layout(HeadBlock& block, std::size_t at) {
   ByteView const text = block.bytes;
   for (auto& field : block.fields) {
     auto const colon = field.name.at + field.name.size;
-    if (field.name.size == 0 || field.name.at != at || text[colon] != ':') return explain_line(line_at(text, at));
+    if (field.name.size == 0 || field.name.at != at || text[colon] != ':') return explain_at(text, at);
     auto value_at = colon + 1;
     while (is_blank(text[value_at])) ++value_at;
     auto value_end = field.value.size == 0 ? value_at : field.value.at + field.value.size;
-    if (field.value.size != 0 && field.value.at != value_at) return explain_line(line_at(text, at));
+    if (field.value.size != 0 && field.value.at != value_at) return explain_at(text, at);
     auto line_end = value_end;
     while (is_blank(text[line_end])) ++line_end;
     while (value_end > value_at && is_blank(text[value_end - 1])) --value_end;
-    if (text[line_end] != '\r' || text[line_end + 1] != '\n') return explain_line(line_at(text, line_end));
+    if (text[line_end] != '\r' || text[line_end + 1] != '\n') return explain_at(text, at);
     field.value = {value_at, value_end - value_at};
     field.id = http::identify(block.view(field.name));
     at = line_end + 2;
   }
-  if (text.size() != at + 2) return explain_line(line_at(text, at));
+  if (text.size() != at + 2) return explain_at(text, at);
   return {};
 }
 

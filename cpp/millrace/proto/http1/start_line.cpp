@@ -27,6 +27,11 @@ void set_version(http::HeadBlock& block, ByteView version) {
   block.version_minor = static_cast<std::uint8_t>(version[7] - '0');
 }
 
+// Nothing is there yet, or a CR that may prove to stand alone.
+bool is_unfinished(ByteView text, std::size_t at) {
+  return at == text.size() || (at + 1 == text.size() && text[at] == '\r');
+}
+
 }  // namespace
 
 Breach read_request_line(http::HeadBlock& block, const http::Limits& limits, std::size_t& line_size) {
@@ -37,7 +42,7 @@ Breach read_request_line(http::HeadBlock& block, const http::Limits& limits, std
   std::size_t method_end = 0;
   while (method_end < method_most && http::is_token_byte(text[method_end])) ++method_end;
   if (method_end > method_bytes) return {Rule::method, text.substr(0, method_end)};
-  if (method_end == text.size()) return {};
+  if (is_unfinished(text, method_end)) return {};
   if (text[method_end] != ' ' || method_end == 0) {
     bool const is_blank = text[method_end] == ' ' || text[method_end] == '\r' || text[method_end] == '\t';
     return {is_blank ? Rule::request_line : Rule::method, text.substr(0, method_end + 1)};
@@ -49,7 +54,7 @@ Breach read_request_line(http::HeadBlock& block, const http::Limits& limits, std
   while (target_end < target_most && static_cast<unsigned char>(text[target_end]) > ' ') ++target_end;
   auto const target = text.substr(target_at, target_end - target_at);
   if (target.size() > limits.target_bytes) return {Rule::target_size, target};
-  if (target_end == text.size()) return {};
+  if (is_unfinished(text, target_end)) return {};
   if (text[target_end] != ' ') {
     // A line that ends here is HTTP/0.9's.
     return {text[target_end] == '\r' ? Rule::request_line : Rule::target, text.substr(0, target_end + 1)};

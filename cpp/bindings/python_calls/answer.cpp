@@ -1,0 +1,231 @@
+#include "answer.hpp"
+
+#include <charconv>
+#include <string>
+
+#include "gil.hpp"
+#include "host_module.hpp"
+#include "json.hpp"
+#include "response.hpp"
+
+namespace millrace::python {
+namespace {
+
+using http::FieldId;
+using http::Fields;
+
+const Fields& text_plain() {
+  static const Fields fields{{"Content-Type", "text/plain; charset=utf-8"}};
+  return fields;
+}
+const Fields& octet_stream() {
+  static const Fields fields{{"Content-Type", "application/octet-stream"}};
+  return fields;
+}
+const Fields& application_json() {
+  static const Fields fields{{"Content-Type", "application/json"}};
+  return fields;
+}
+
+bool set_text(PyObject* str, PreparedAnswer& answer) {
+  answer.bytes = utf8_of(str);
+  answer.bytes_owner = str;
+  return answer.bytes.data() != nullptr;  // no lone surrogates
+}
+
+void set_bytes(PyObject* bytes, PreparedAnswer& answer) {
+  answer.bytes = {PyBytes_AS_STRING(bytes), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes))};
+  answer.bytes_owner = bytes;
+}
+
+// A bytearray may change, so its bytes are taken as they are now.
+bool set_copy(PyObject* buffer, PreparedAnswer& answer) {
+  answer.backing = Ref(PyBytes_FromObject(buffer));
+  if (!answer.backing) return false;
+  set_bytes(answer.backing.get(), answer);
+  return true;
+}
+
+bool set_json(PyObject* value, PreparedAnswer& answer) {
+  // Kept between requests, unless a large one made it grow.
+  thread_local std::string buffer;
+  if (buffer.capacity() > 256 * 1024) buffer = {};
+  buffer.clear();
+  if (!append_json(buffer, value)) return false;
+  answer.bytes = buffer;
+  return true;
+}
+
+void set_chunks(PyObject* chunks, PreparedAnswer::Form form, PreparedAnswer& answer) {
+  answer.chunks = Ref::borrow(chunks);
+  answer.form = form;
+}
+
+// The body, and the content type that fits it.
+bool set_body(PyObject* body, PreparedAnswer& answer) {
+  auto& preset = answer.head.preset;
+  if (PyUnicode_Check(body)) {
+    preset = &text_plain();
+    return set_text(body, answer);
+  }
+  if (PyBytes_Check(body)) {
+    preset = &octet_stream();
+    set_bytes(body, answer);
+    return true;
+  }
+  if (PyDict_Check(body) || PyList_Check(body)) {
+    preset = &application_json();
+    return set_json(body, answer);
+  }
+  if (is_async_chunks(body)) {
+    set_chunks(body, PreparedAnswer::Form::async_chunks, answer);
+    return true;
+  }
+  if (PyByteArray_Check(body) || PyMemoryView_Check(body)) {
+    preset = &octet_stream();
+    return set_copy(body, answer);
+  }
+  if (is_chunks(body)) {
+    set_chunks(body, PreparedAnswer::Form::chunks, answer);
+    return true;
+  }
+  refuse_answer(body);
+  return false;
+}
+
+bool declare_length(PreparedAnswer& answer, base::ByteView text) {
+  std::uint64_t length = 0;
+  auto const* const end = text.data() + text.size();
+  auto const [at, error] = std::from_chars(text.data(), end, length);
+  if (error == std::errc{} && at == end && !text.empty()) {
+    answer.head.content_length = length;
+    return true;
+  }
+  PyErr_SetString(PyExc_ValueError, "the Content-Length header is not a number");
+  return false;
+}
+
+bool add_field(PreparedAnswer& answer, base::ByteView name, base::ByteView value) {
+  auto& fields = answer.head.fields;
+  if (auto const status = fields.add_checked(name, value); !status) {
+    raise_error(status.error());
+    return false;
+  }
+  switch (fields.id(fields.size() - 1)) {
+    case FieldId::content_length: {
+      std::string const text(value);
+      fields.remove(FieldId::content_length);  // the codec writes it
+      return declare_length(answer, text);
+    }
+    case FieldId::transfer_encoding:
+      PyErr_SetString(PyExc_ValueError, "the Transfer-Encoding header is the engine's business (RFC 9112 6.1)");
+      return false;
+    case FieldId::content_type:
+      answer.head.preset = nullptr;
+      answer.names_type = true;
+      return true;
+    default:
+      return true;
+  }
+}
+
+bool set_fields(const ResponseObject* response, PreparedAnswer& answer) {
+  Ref room;
+  if (response->content_type != Py_None) {
+    auto const value = field_bytes(response->content_type, room);
+    if (!value.data() || !add_field(answer, "Content-Type", value)) return false;
+  }
+  bool const has_type = answer.names_type;
+  if (!response->headers) return true;
+  auto const& headers = *response->headers;
+  for (Py_ssize_t i = 0; i < headers.size; ++i) {
+    auto const name = utf8_of(headers.entries[2 * i]);
+    if (!name.data()) return false;
+    if (has_type && equal_names(name, "content-type")) continue;
+    auto const value = field_bytes(headers.entries[2 * i + 1], room);
+    if (!value.data() || !add_field(answer, name, value)) return false;
+  }
+  return true;
+}
+
+bool prepare_response(const ResponseObject* response, PreparedAnswer& answer) {
+  answer.head.status = static_cast<std::uint16_t>(response->status);
+  if (!set_body(response->body, answer)) return false;
+  bool const is_bodiless = response->status == 204 || response->status == 304;  // RFC 9110 15.3.5, 15.4.5
+  if (is_bodiless) {
+    answer.form = PreparedAnswer::Form::whole;
+    answer.bytes = {};
+  }
+  if (answer.form == PreparedAnswer::Form::whole && answer.bytes.empty()) answer.head.preset = nullptr;
+  if (response->headers || response->content_type != Py_None)
+    if (!set_fields(response, answer)) return false;
+  if (answer.head.content_length == answer.bytes.size() || is_bodiless) answer.head.content_length.reset();
+  if (response->background != Py_None) answer.background = Ref::borrow(response->background);
+  return true;
+}
+
+base::Bytes body_of(conn::Exchange& exchange, const PreparedAnswer& answer) {
+  auto const& bytes = answer.bytes;
+  if (exchange.home().in_thread()) {
+    // The chain copies small ones before this call returns.
+    if (bytes.size() <= base::ByteChain::copy_below) return base::Bytes::borrowed(bytes);
+    if (answer.bytes_owner) return base::Bytes::owned(bytes, Py_NewRef(answer.bytes_owner), drop_later);
+  }
+  return base::Bytes::copy_of(bytes);
+}
+
+}  // namespace
+
+bool prepare(PyObject* result, PreparedAnswer& into) {
+  if (PyUnicode_CheckExact(result)) {
+    into.head.preset = &text_plain();
+    return set_text(result, into);
+  }
+  if (PyObject_TypeCheck(result, &response_type))
+    return prepare_response(reinterpret_cast<ResponseObject*>(result), into);
+  if (result == Py_None) {
+    into.head.status = 204;
+    return true;
+  }
+  return set_body(result, into);
+}
+
+void send(conn::Exchange& exchange, PreparedAnswer& answer) {
+  auto body = body_of(exchange, answer);
+  if (!answer.head.content_length) {
+    exchange.reply(std::move(answer.head), std::move(body));
+    return;
+  }
+  // A length of the handler's own: what does not match it breaks off, as with a streamed body. HEAD has none to match.
+  bool const is_head = exchange.head && exchange.head.method() == http::Method::head;
+  exchange.start(std::move(answer.head));
+  if (!is_head && !body.empty()) (void)exchange.write(std::move(body));  // nothing follows that had to wait
+  exchange.finish();
+}
+
+base::Bytes chunk_bytes(PyObject* chunk, conn::Exchange& exchange) {
+  PreparedAnswer piece;
+  if (PyUnicode_Check(chunk)) {
+    if (!set_text(chunk, piece)) return {};
+  } else if (PyBytes_Check(chunk)) {
+    set_bytes(chunk, piece);
+  } else if (PyByteArray_Check(chunk) || PyMemoryView_Check(chunk)) {
+    if (!set_copy(chunk, piece)) return {};
+  } else {
+    PyErr_Format(PyExc_TypeError, "a streamed body consists of str and bytes, not %.200s", Py_TYPE(chunk)->tp_name);
+    return {};
+  }
+  return body_of(exchange, piece);
+}
+
+void settle_type(PreparedAnswer& answer, PyObject* first_chunk) {
+  if (answer.names_type) return;
+  answer.head.preset = PyUnicode_Check(first_chunk) ? &text_plain() : &octet_stream();
+}
+
+void send_status(conn::Exchange& exchange, std::uint16_t status) {
+  exchange.reply({.status = status, .preset = &text_plain(), .fields = {}, .content_length = {}},
+                 base::Bytes::borrowed(http::reason_phrase(status)));
+}
+
+}  // namespace millrace::python

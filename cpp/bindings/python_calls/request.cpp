@@ -1,0 +1,290 @@
+#include "request.hpp"
+
+#include <array>
+
+#include "coroutine_call.hpp"
+#include "host_module.hpp"
+
+namespace millrace::python {
+namespace {
+
+// Shared by all threads: the GIL is what guards it.
+std::array<RequestObject*, 64> spare;
+std::size_t spare_count = 0;
+
+RequestObject* request_of(PyObject* self) { return reinterpret_cast<RequestObject*>(self); }
+
+// --- values that are made when asked for
+
+PyObject* parameter_value(PathParameter::Kind kind, std::string_view text) {
+  switch (kind) {
+    case PathParameter::Kind::text:
+      break;
+    case PathParameter::Kind::integer: {
+      std::string const digits(text);  // ends in a zero byte
+      return PyLong_FromString(digits.c_str(), nullptr, 10);
+    }
+    case PathParameter::Kind::real: {
+      std::string const digits(text);
+      auto const value = PyOS_string_to_double(digits.c_str(), nullptr, PyExc_OverflowError);
+      return value == -1.0 && PyErr_Occurred() ? nullptr : PyFloat_FromDouble(value);
+    }
+    case PathParameter::Kind::uuid: {
+      Ref const hex(to_str(text));
+      return hex ? call_host("make_uuid", hex.get()) : nullptr;
+    }
+  }
+  return to_str(text);
+}
+
+PyObject* make_path_params(RequestObject* r) {
+  Ref params(PyDict_New());
+  if (!params || !r->exchange) return params.release();
+  auto const* const exchange = r->exchange;
+  for (std::size_t i = 0; i < exchange->parameter_count; ++i) {
+    auto const& parameter = r->route->parameters[i];
+    Ref const value(parameter_value(parameter.kind, exchange->parameters[i].value));
+    if (r->exchange != exchange) {  // this is another thread, and the handler answered meanwhile
+      PyErr_SetString(PyExc_RuntimeError, "the request was answered while its path_params were being made");
+      return nullptr;
+    }
+    if (!value || PyDict_SetItem(params.get(), parameter.name.get(), value.get()) < 0) return nullptr;
+  }
+  return params.release();
+}
+
+PyObject* make_query_params(RequestObject* r) {
+  Ref const query(to_str(head_of(r).query()));
+  return query ? call_host("make_query_params", query.get()) : nullptr;
+}
+
+PyObject* make_state(RequestObject*) { return call_host("make_state"); }
+
+PyObject* make_body(RequestObject* r) {
+  if (!r->body_is_whole) {
+    PyErr_SetString(PyExc_RuntimeError,
+                    "the body has not been read: `await request.read()` first (it streams into coroutines)");
+    return nullptr;
+  }
+  if (!r->exchange) return to_bytes(r->kept->body);
+  auto* const bytes = to_bytes(r->exchange->whole_body);
+  // A large one need not be held twice.
+  if (bytes && r->exchange->whole_body.size() > conn::BodyReader::window_bytes) r->exchange->whole_body = {};
+  return bytes;
+}
+
+template <PyObject* RequestObject::*member, PyObject* (*make)(RequestObject*)>
+PyObject* get_once(PyObject* self, void*) {
+  auto* const r = request_of(self);
+  if (!(r->*member)) {
+    // Making it may run Python code, even other threads: the first one made is everybody's.
+    Ref made(make(r));
+    if (!made) return nullptr;
+    if (!(r->*member)) r->*member = made.release();
+  }
+  return Py_NewRef(r->*member);
+}
+
+// --- attributes
+
+PyObject* get_method(PyObject* self, void*) {
+  static constexpr auto known = static_cast<std::size_t>(http::Method::other);
+  static std::array<PyObject*, known> const names = [] {
+    std::array<PyObject*, known> all{};
+    for (std::size_t i = 0; i < known; ++i)
+      all[i] = PyUnicode_InternFromString(std::string(http::name_of(static_cast<http::Method>(i))).c_str());
+    return all;
+  }();
+  auto const& head = head_of(request_of(self));
+  if (head.method() == http::Method::other) return to_str(head.method_text());
+  return Py_NewRef(names[static_cast<std::size_t>(head.method())]);
+}
+
+template <base::ByteView (http::Head::*part)() const>
+PyObject* get_text(PyObject* self, void*) {
+  return to_str((head_of(request_of(self)).*part)());
+}
+
+PyObject* get_http_version(PyObject* self, void*) {
+  auto const& head = head_of(request_of(self));
+  if (head.version_major() >= 2) return PyUnicode_FromFormat("%d", head.version_major());
+  return PyUnicode_FromFormat("%d.%d", head.version_major(), head.version_minor());
+}
+
+PyObject* get_headers(PyObject* self, void*) { return new_request_headers(request_of(self)); }
+
+PyObject* get_client(PyObject* self, void*) {
+  auto const* r = request_of(self);
+  auto const& peer = r->exchange ? r->exchange->peer() : r->kept->peer;
+  if (peer.family() == AF_UNIX) Py_RETURN_NONE;
+  return Py_BuildValue("(si)", peer.host().c_str(), static_cast<int>(peer.port()));
+}
+
+PyObject* get_app(PyObject* self, void*) {
+  auto const* r = request_of(self);
+  return Py_NewRef(r->exchange ? r->route->application->app.get() : r->app);
+}
+
+PyObject* get_is_disconnected(PyObject* self, void*) {
+  auto const* r = request_of(self);
+  return PyBool_FromLong(r->exchange ? r->exchange->is_gone() : r->kept->is_gone);
+}
+
+PyGetSetDef attributes[] = {
+    {"method", get_method, nullptr, "The method, upper case as sent.", nullptr},
+    {"path", get_text<&http::Head::path>, nullptr, "The path, percent-decoded and normalised.", nullptr},
+    {"target", get_text<&http::Head::target>, nullptr, "The request target as it was sent.", nullptr},
+    {"query_string", get_text<&http::Head::query>, nullptr, "What stands behind '?', as it was sent.", nullptr},
+    {"http_version", get_http_version, nullptr, "\"1.0\" or \"1.1\".", nullptr},
+    {"headers", get_headers, nullptr, "The fields, a RequestHeaders.", nullptr},
+    {"path_params", get_once<&RequestObject::path_params, make_path_params>, nullptr,
+     "The route's parameters, converted to their types.", nullptr},
+    {"query_params", get_once<&RequestObject::query_params, make_query_params>, nullptr,
+     "The query, a millrace.http.QueryParams.", nullptr},
+    {"client", get_client, nullptr, "Address and port of the peer; None on a Unix socket.", nullptr},
+    {"body", get_once<&RequestObject::body, make_body>, nullptr, "The whole body; a coroutine reads it first.", nullptr},
+    {"app", get_app, nullptr, "The application.", nullptr},
+    {"state", get_once<&RequestObject::state, make_state>, nullptr, "A namespace for middleware and handlers.", nullptr},
+    {"is_disconnected", get_is_disconnected, nullptr, "Whether the client has left before its answer.", nullptr},
+    {},
+};
+
+// --- methods
+
+PyObject* content_type(RequestObject* r) {
+  auto const found = head_of(r).find(http::FieldId::content_type);
+  return found ? latin1_to_str(*found) : Py_NewRef(Py_None);
+}
+
+PyObject* text(PyObject* self, PyObject*) {
+  Ref const bytes(PyObject_GetAttrString(self, "body"));
+  if (!bytes) return nullptr;
+  Ref const type(content_type(request_of(self)));
+  return type ? call_host("decode_text", bytes.get(), type.get()) : nullptr;
+}
+
+PyObject* json(PyObject* self, PyObject*) {
+  Ref const bytes(PyObject_GetAttrString(self, "body"));
+  return bytes ? call_host("load_json", bytes.get()) : nullptr;
+}
+
+PyObject* read(PyObject* self, PyObject*) { return new_body_read(request_of(self)); }
+PyObject* stream(PyObject* self, PyObject*) { return new_body_stream(request_of(self)); }
+
+PyMethodDef methods[] = {
+    {"text", text, METH_NOARGS, "The body as text, in the charset that it declares, else UTF-8."},
+    {"json", json, METH_NOARGS, "The body's JSON value."},
+    {"read", read, METH_NOARGS, "Awaitable: the whole body."},
+    {"stream", stream, METH_NOARGS, "Asynchronous iterator over the body's pieces, as they come."},
+    {},
+};
+
+// --- life
+
+int traverse(PyObject* self, visitproc visit, void* arg) {
+  auto* const r = request_of(self);
+  Py_VISIT(r->app);
+  Py_VISIT(r->path_params);
+  Py_VISIT(r->query_params);
+  Py_VISIT(r->state);
+  return 0;
+}
+
+int clear(PyObject* self) {
+  auto* const r = request_of(self);
+  Py_CLEAR(r->path_params);
+  Py_CLEAR(r->query_params);
+  Py_CLEAR(r->state);
+  Py_CLEAR(r->body);
+  return 0;
+}
+
+void destroy(PyObject* self) {
+  auto* const r = request_of(self);
+  PyObject_GC_UnTrack(self);
+  clear(self);
+  Py_XDECREF(r->app);
+  delete r->kept;
+  PyObject_GC_Del(self);
+}
+
+PyObject* represent(PyObject* self) {
+  Ref const method(get_method(self, nullptr)), target(to_str(head_of(request_of(self)).target()));
+  return method && target ? PyUnicode_FromFormat("<Request %U %U>", method.get(), target.get()) : nullptr;
+}
+
+// The exchange is about to be recycled.
+void keep(RequestObject* r) {
+  auto& exchange = *r->exchange;
+  r->app = Py_NewRef(r->route->application->app.get());
+  if (!r->path_params && exchange.parameter_count) {
+    r->path_params = make_path_params(r);
+    if (!r->path_params) PyErr_Clear();  // a number too long to convert: asking now raised, asking later gives {}
+  }
+  r->kept = new KeptRequest{{}, {}, exchange.peer(), exchange.is_gone()};
+  r->kept->head = std::move(exchange.head);
+  if (!r->body) r->kept->body = std::move(exchange.whole_body);
+}
+
+}  // namespace
+
+PyTypeObject request_type = [] {
+  PyTypeObject t = {PyVarObject_HEAD_INIT(nullptr, 0)};
+  t.tp_name = "millrace._core.Request";
+  t.tp_doc = "A request. It may be kept after its answer; then its body can be read no further.";
+  t.tp_basicsize = sizeof(RequestObject);
+  t.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION;
+  t.tp_dealloc = destroy;
+  t.tp_traverse = traverse;
+  t.tp_clear = clear;
+  t.tp_getset = attributes;
+  t.tp_methods = methods;
+  t.tp_repr = represent;
+  return t;
+}();
+
+const http::Head& head_of(const RequestObject* request) {
+  return request->exchange ? request->exchange->head : request->kept->head;
+}
+
+RequestObject* make_request(conn::Exchange& exchange, const Route& route, CoroutineCall* call) {
+  RequestObject* r = nullptr;
+  if (spare_count) {
+    r = spare[--spare_count];
+  } else {
+    r = PyObject_GC_New(RequestObject, &request_type);
+    if (!r) return nullptr;
+    r->kept = nullptr;
+    r->app = r->path_params = r->query_params = r->state = r->body = nullptr;
+    r->exchange = &exchange;
+    PyObject_GC_Track(r);
+  }
+  r->exchange = &exchange;
+  r->call = call;
+  r->route = &route;
+  r->body_is_whole = !call || !exchange.head.has_body();
+  return r;
+}
+
+void leave_request(RequestObject* r) {
+  if (Py_REFCNT(r) > 1) {
+    keep(r);
+    r->exchange = nullptr;
+    r->call = nullptr;
+    r->route = nullptr;
+    Py_DECREF(r);
+    return;
+  }
+  if (r->path_params || r->query_params || r->state || r->body) clear(as_object(r));
+  r->call = nullptr;
+  r->route = nullptr;
+  // Clearing may have run code that filled the place.
+  r->exchange = nullptr;
+  if (spare_count == spare.size()) {
+    Py_DECREF(r);
+  } else {
+    spare[spare_count++] = r;
+  }
+}
+
+}  // namespace millrace::python

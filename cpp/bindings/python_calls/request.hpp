@@ -1,0 +1,50 @@
+// millrace.Request: a thin Python object over an exchange.
+#pragma once
+#include <memory>
+
+#include "millrace/conn/exchange.hpp"
+#include "ref.hpp"
+#include "route.hpp"
+
+namespace millrace::python {
+
+class CoroutineCall;
+
+// What a request that outlives its exchange takes along.
+struct KeptRequest {
+  http::Head head;
+  std::string body;
+  net::Endpoint peer;
+  bool is_gone = false;
+};
+
+// Reads the exchange while that is being handled, then what was kept of it. Used with the GIL held only.
+struct RequestObject {
+  PyObject_HEAD
+  conn::Exchange* exchange;  // null once the answer is on its way
+  CoroutineCall* call;       // null in plain functions, and once the answer is on its way
+  const Route* route;        // while there is an exchange
+  KeptRequest* kept;
+  PyObject *app, *path_params, *query_params, *state, *body;  // made when asked for; app: kept ones only
+  bool body_is_whole;  // it was buffered before the handler was called, or has been read since
+};
+
+extern PyTypeObject request_type;
+extern PyTypeObject request_headers_type;
+
+// A request object for a handler's call. Objects that nobody kept are used again. Null: no memory.
+RequestObject* make_request(conn::Exchange& exchange, const Route& route, CoroutineCall* call);
+// The handler is done with the exchange: recycles the object, or, where Python has kept it, lets it take over the head
+// and what else it may still be asked for. Steals the reference.
+void leave_request(RequestObject* request);
+
+const http::Head& head_of(const RequestObject* request);
+PyObject* new_request_headers(RequestObject* request);
+
+// request.read() and request.stream(); see request_body.cpp.
+extern PyTypeObject body_read_type;
+extern PyTypeObject body_stream_type;
+PyObject* new_body_read(RequestObject* request);
+PyObject* new_body_stream(RequestObject* request);
+
+}  // namespace millrace::python

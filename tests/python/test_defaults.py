@@ -1,0 +1,70 @@
+"""Defaults live in the engine; the facades repeat them for readers, and say the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+
+import pytest
+
+import millrace as mr
+from millrace import _core, patterns
+
+
+def test_every_limit_has_the_engines_default():
+    options = _core.ServerOptions()
+    mr.Limits().apply(written := _core.ServerOptions())
+    for owner, other in ((options.limits, written.limits), (options, written)):
+        names = [name for name in vars(type(owner)) if isinstance(getattr(owner, name), int | float)]
+        assert {n: getattr(owner, n) for n in names} == {n: getattr(other, n) for n in names}
+
+
+def test_every_limit_of_the_engine_can_be_set():
+    names = {field.name for field in dataclasses.fields(mr.Limits)}
+    limits = {name for name in vars(_core.Limits) if not name.startswith("_")}
+    assert limits <= names
+    sizes = {"body_bytes", "max_connections", "max_in_flight", "high_water_bytes"}
+    assert sizes | {"write_timeout", "linger_timeout"} == names - limits
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(mr.Limits)])
+def test_each_limit_reaches_the_engine(field):
+    options = _core.ServerOptions()
+    mr.Limits(**{field: 7}).apply(options)
+    owner = options.limits if hasattr(options.limits, field) else options
+    assert getattr(owner, field) == 7
+
+
+@pytest.mark.parametrize("recipe", _core.recipes(), ids=lambda recipe: recipe.name)
+def test_every_pattern_has_the_engines_default(recipe):
+    made = getattr(patterns, recipe.name)().recipe()
+    fields = [name for name in vars(_core.Recipe) if not name.startswith("_") and name != "check"]
+    # The wake-up is an argument of the one pattern it means something for.
+    compared = [name for name in fields if name != "wakeup"]
+    # Without workers nothing waits for them.
+    if recipe.run == "on_loop":
+        compared.remove("queue_capacity")
+    assert {n: getattr(made, n) for n in compared} == {n: getattr(recipe, n) for n in compared}
+
+
+def test_the_queue_has_the_engines_capacity():
+    default = inspect.signature(patterns.queue).parameters["capacity"].default
+    assert default == _core.Recipe().queue_capacity
+
+
+def test_the_server_has_the_engines_defaults():
+    options = _core.ServerOptions()
+    parameters = inspect.signature(mr.Server).parameters
+    assert [parameters["bind"].default] == options.bind
+    assert parameters["journey"].default == options.journey
+    assert parameters["half_close"].default == options.half_close
+
+
+@pytest.mark.parametrize(
+    ("limit", "value"),
+    [("body_bytes", "lots"), ("header_timeout", "5 parsecs"), ("field_count", 0),
+     ("max_in_flight", -1), ("idle_timeout", -1.0), ("target_bytes", "1.5B")],
+)  # fmt: skip
+def test_a_malformed_limit_is_refused_by_name(limit, value):
+    with pytest.raises(ValueError, match=limit):
+        mr.Limits(**{limit: value})
