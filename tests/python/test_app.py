@@ -679,23 +679,15 @@ def test_the_lifespan_is_left_after_the_last_request(serve):
         return "done"
 
     server = serve(app)
-    loop: list[asyncio.AbstractEventLoop] = []
-
-    @contextlib.contextmanager
-    def stopping():
-        thread = threading.Thread(target=server.stop)
-        thread.start()
-        yield
-        thread.join()
-
     with Wire(server) as wire:
         wire.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
         entered.expect()
-        loop.append(app.state.go_on._loop if hasattr(app.state.go_on, "_loop") else None)
-        with stopping():
-            eventually(lambda: not _accepts(server))
-            app.spawn(_set(app.state.go_on))
-            assert wire.read().text == "done"
+        stopping = threading.Thread(target=server.stop)
+        stopping.start()
+        eventually(lambda: not _accepts(server))
+        app.spawn(_set(app.state.go_on))
+        assert wire.read().text == "done"
+    stopping.join()
     assert trace == ["answered", "leave"]
 
 

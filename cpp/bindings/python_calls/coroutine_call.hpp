@@ -2,6 +2,7 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <memory>
 
 #include "answer.hpp"
 #include "asyncio_host.hpp"
@@ -29,11 +30,13 @@ class CoroutineCall final : public conn::ExchangeObserver, public net::Letter {
   Progress send(PyObject* value, PyObject** yielded);
   Progress throw_in(PyObject* exception, PyObject** yielded);
   // The task that goes on with it. Kept alive until the coroutine is done: asyncio itself would not.
-  void adopt_task(PyObject* task) { task_ = Ref::borrow(task); }
-  PyObject* coroutine() const { return coroutine_.get(); }
+  // `resume` stands for the coroutine in it.
+  void adopt_task(PyObject* task, PyObject* resume);
+  PyObject* coroutine() const { return coroutine_.get(); }  // borrowed
+  const Route& route() const { return route_; }
+  AsyncioHost& host() { return host_; }
   // The coroutine's side is done with this object.
-  void release() { drop_holder(); }
-  void close_coroutine();
+  void release();
 
   // --- for the request and the answer's writer
   conn::Exchange* exchange() const { return exchange_; }
@@ -63,7 +66,7 @@ class CoroutineCall final : public conn::ExchangeObserver, public net::Letter {
   Ref take_exception();
   Ref begin_stream(PreparedAnswer answer);
   void end_stream();
-  void break_off();
+  void wait();
   // The request leaves the exchange, which is returned for its last use.
   conn::Exchange& let_go();
   void fail();
@@ -71,18 +74,20 @@ class CoroutineCall final : public conn::ExchangeObserver, public net::Letter {
   void notify(Notice notice);
   void take(std::uint8_t notices);
   void drop_holder();
+  // Where neither loop nor exchange will say anything any more.
+  void abandon();
 
   AsyncioHost& host_;
   conn::Exchange* exchange_;  // null once the answer is on its way
   const Route& route_;
   RequestObject* request_ = nullptr;
   Ref coroutine_, task_, writer_, body_waiter_, room_waiter_;
-  PreparedAnswer stream_;
+  std::unique_ptr<PreparedAnswer> stream_;  // while it streams
+  PyObject* resume_ = nullptr;              // what the task steps, borrowed
   std::atomic<std::uint8_t> notices_{0};  // not 0: the letter is under way
   int holders_ = 1;
   bool is_observing_ = false;
   bool wants_body_ = false;
-  bool is_streaming_ = false;
   bool was_rescued_ = false;   // on_exception has been asked: a second exception is reported
   bool is_cancelled_ = false;  // by us, since the client left
   CoroutineCall *previous_ = nullptr, *next_ = nullptr;  // in the host's list

@@ -31,6 +31,7 @@ struct PathParameter {
 struct Route {
   const Application* application = nullptr;
   std::string pattern;
+  Ref label;  // the pattern as a str: names the tasks
   std::vector<PathParameter> parameters;
   Ref target;
 };

@@ -1,0 +1,137 @@
+#include "handler_task.hpp"
+
+namespace millrace::python {
+namespace {
+
+// asyncio.Task and ours, which is made from it when the first loop is.
+PyTypeObject* task_type = nullptr;
+PyTypeObject* handler_task_type = nullptr;
+
+// First steps under way, one per loop. The GIL is what guards it.
+FirstStep* innermost = nullptr;
+// One that was never made real is as good as new.
+PyObject* spare = nullptr;
+
+// Whoever looks at a task that is not initialised would look into nothing.
+bool make_real_if_needed(PyObject* task) {
+  for (auto* step = innermost; step; step = step->outer())
+    if (step->is_of(task)) return step->make_real();
+  return true;
+}
+
+PyObject* get_attribute(PyObject* self, PyObject* name) {
+  if (innermost && !make_real_if_needed(self)) return nullptr;
+  return PyObject_GenericGetAttr(self, name);
+}
+
+int set_attribute(PyObject* self, PyObject* name, PyObject* value) {
+  if (innermost && !make_real_if_needed(self)) return -1;
+  return PyObject_GenericSetAttr(self, name, value);
+}
+
+PyObject* represent(PyObject* self) {
+  if (innermost && !make_real_if_needed(self)) return nullptr;
+  return task_type->tp_repr(self);
+}
+
+bool has_weak_references(PyObject* task) {
+  auto const offset = Py_TYPE(task)->tp_weaklistoffset;
+  return offset <= 0 || *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(task) + offset) != nullptr;
+}
+
+PyObject* keyword_names(std::size_t i) {
+  static PyObject* const names[] = {PyUnicode_InternFromString("loop"), PyUnicode_InternFromString("context"),
+                                    PyUnicode_InternFromString("name")};
+  return names[i];
+}
+
+bool initialise(PyObject* task, PyObject* resume, CoroutineCall& call, PyObject* context) {
+  Ref const arguments(PyTuple_Pack(1, resume)), keywords(PyDict_New());
+  if (!arguments || !keywords) return false;
+  auto* const values = keywords.get();
+  if (PyDict_SetItem(values, keyword_names(0), call.host().loop()) < 0 ||
+      PyDict_SetItem(values, keyword_names(1), context) < 0 ||
+      PyDict_SetItem(values, keyword_names(2), call.route().label.get()) < 0)
+    return false;
+  return task_type->tp_init(task, arguments.get(), values) == 0;
+}
+
+}  // namespace
+
+bool make_handler_task_type() {
+  if (handler_task_type) return true;
+  // asyncio comes first: its C half cannot be imported on its own.
+  Ref const asyncio(PyImport_ImportModule("asyncio"));
+  Ref const base(asyncio ? PyObject_GetAttrString(asyncio.get(), "Task") : nullptr);
+  if (!base) return false;
+  PyType_Slot slots[] = {{Py_tp_getattro, reinterpret_cast<void*>(get_attribute)},
+                         {Py_tp_setattro, reinterpret_cast<void*>(set_attribute)},
+                         {Py_tp_repr, reinterpret_cast<void*>(represent)},
+                         {Py_tp_doc, const_cast<char*>("The task of a request.")},
+                         {0, nullptr}};
+  PyType_Spec spec{"millrace._core.HandlerTask", 0, 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, slots};
+  auto* const made = PyType_FromSpecWithBases(&spec, base.get());
+  if (!made) return false;
+  task_type = reinterpret_cast<PyTypeObject*>(Ref(base).release());
+  handler_task_type = reinterpret_cast<PyTypeObject*>(made);
+  return true;
+}
+
+FirstStep::FirstStep(CoroutineCall& call, PyObject* context)
+    : call_(call), context_(context), task_(std::exchange(spare, nullptr)), outer_(innermost) {
+  if (!call.host().has_current_task()) {  // this Python keeps its tasks where we do not know: a real one from the start
+    std::swap(task_, spare);
+    return;
+  }
+  if (!task_) task_ = handler_task_type->tp_alloc(handler_task_type, 0);
+  if (!task_ || !call.host().enter_task(task_)) {
+    PyErr_Clear();
+    return;
+  }
+  is_entered_ = true;
+  innermost = this;
+}
+
+FirstStep::~FirstStep() {
+  leave();
+  if (task_ && !resume_ && !spare && Py_REFCNT(task_) == 1 && !has_weak_references(task_)) {
+    spare = task_;
+  } else {
+    Py_XDECREF(task_);
+  }
+}
+
+void FirstStep::leave() {
+  if (!std::exchange(is_entered_, false)) return;
+  innermost = outer_;
+  call_.host().leave_task();
+}
+
+bool FirstStep::make_real() {
+  if (resume_) return true;
+  Ref const resume(new_resume(call_));
+  if (!resume) return false;
+  if (!task_) task_ = handler_task_type->tp_alloc(handler_task_type, 0);
+  if (!task_ || !initialise(task_, resume.get(), call_, context_)) {
+    detach_resume(resume.get());
+    return false;
+  }
+  resume_ = resume.get();  // the task holds it
+  call_.adopt_task(task_, resume_);
+  return true;
+}
+
+void FirstStep::go_on_later(PyObject* yielded) {
+  leave();
+  set_first_yield(resume_, yielded);
+}
+
+void FirstStep::finish() {
+  leave();
+  if (!task_) return;
+  // Somebody has kept it, and may look at it at any time.
+  if (!resume_ && (Py_REFCNT(task_) > 1 || has_weak_references(task_)) && !make_real()) PyErr_Clear();
+  if (resume_) detach_resume(resume_);
+}
+
+}  // namespace millrace::python
