@@ -13,7 +13,9 @@ namespace millrace::bindings {
 namespace {
 
 base::Duration nanoseconds(double seconds) {
-  return static_cast<base::Duration>(std::llround(seconds * 1e9));
+  // 146 years: what is longer must not overflow.
+  constexpr double longest = 4.6e9;
+  return static_cast<base::Duration>(std::llround(std::fmin(seconds, longest) * 1e9));
 }
 
 lab::WorkOptions make_options(double cpu_seconds, double wait_seconds, double slow_fraction,

@@ -189,10 +189,11 @@ class Histogram:
     @property
     def mean(self) -> float: ...
     def percentile(self, percent: float) -> int: ...
+    def count_above(self, nanoseconds: int) -> int: ...
     def buckets(self) -> list[tuple[int, int, int]]:
         """Non-empty buckets: lowest value, highest value, count."""
     def to_hdr(self) -> bytes:
-        """HdrHistogram V2 compressed payload, not yet base64."""
+        """HdrHistogram's V2 encoding, not yet compressed (see millrace.observe.Durations)."""
 
 class StageSnapshot:
     @property
@@ -246,6 +247,7 @@ class LoadOptions:
     method: str
     headers: list[tuple[str, str]]
     body: bytes
+    expect_body: bytes | None  # what the body of every 2xx answer has to be
 
 class LoadRun:
     """A load run on threads of its own; ``wait`` releases the GIL."""
@@ -255,5 +257,6 @@ class LoadRun:
     def wait(self, seconds: float) -> bool:
         """True when it is over."""
     def stop(self) -> None: ...
-    def progress(self) -> dict[str, float]: ...  # elapsed, requests, errors, rate, in_flight
-    def result(self) -> dict[str, Any]: ...  # see millrace.lab.load.Load
+    def progress(self) -> dict[str, float]: ...  # elapsed, requests, errors, in_flight
+    def result(self) -> dict[str, Any]:
+        """See millrace.lab.load.Load; raises where no connection could be made at all."""

@@ -28,7 +28,7 @@ __all__ = ["Chain", "ErrorTable", "answer_error", "compose", "is_async", "takes"
 Handler = Callable[[Request], Any]
 PlainNext = Callable[[Request], Response]
 AsyncNext = Callable[[Request], Awaitable[Response]]
-ErrorTable = dict[type[Exception], Callable[[Request, Any], Any]]
+ErrorTable = dict[type[BaseException], Callable[[Request, Any], Any]]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def takes(function: Callable[..., Any], *arguments: str) -> None:
         raise TypeError(f"{name}{signature} is called with ({wanted}): {error}") from None
 
 
-def answer_error(tables: Sequence[ErrorTable], request: Request, error: Exception) -> Any:
+def answer_error(tables: Sequence[ErrorTable], request: Request, error: BaseException) -> Any:
     """Return what the handler for an exception answers, possibly a coroutine.
 
     The most specific class of the innermost app that knows one wins. Raises the exception again

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from millrace import patterns, process
 from millrace.app import App
+from millrace.cli_options import Parser, count, duration, port_number, reader
 from millrace.limits import Limits
 from millrace.server import Server
-from millrace.units import seconds
 
 __all__ = ["main"]
 
@@ -65,21 +65,24 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="millrace serve",
         description="Serve an app until Ctrl-C.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("app", nargs="?", metavar="MODULE:APP", help="where to import the app from")
     add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    add("--port", type=_port, default=8000, help="port to listen on; 0 takes a free one (8000)")
+    add(
+        "--port",
+        type=port_number,
+        default=8000,
+        help="port to listen on; 0 takes a free one (8000)",
+    )
     add("--uds", metavar="PATH", help="a Unix socket to listen on instead")
     add(
         "--pattern",
-        type=_value("--pattern", patterns.parse),
+        type=reader(patterns.parse),
         metavar="NAME[:OPTION=VALUE,...]",
         help="execution pattern (single_thread); see millrace.patterns",
     )
@@ -90,10 +93,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--log-config", metavar="FILE", help="logging configuration, .json or .ini")
     levels = ("critical", "error", "warning", "info", "debug")
     add("--log-level", choices=levels, default="info", help="(info)")
-    add("--limit-concurrency", type=_count, metavar="N", help="requests under way; more are 503")
-    add("--backlog", type=_count, metavar="N", help="connections the kernel keeps for us")
-    add("--timeout-keep-alive", type=_duration, metavar="TIME", help="idle time; 75 or 75s")
-    add("--timeout-graceful-shutdown", type=_duration, default=10.0, metavar="TIME",
+    add("--limit-concurrency", type=count, metavar="N", help="requests under way; more are 503")
+    add("--backlog", type=count, metavar="N", help="connections the kernel keeps for us")
+    add("--timeout-keep-alive", type=duration, metavar="TIME", help="idle time; 75 or 75s")
+    add("--timeout-graceful-shutdown", type=duration, default=10.0, metavar="TIME",
         help="for requests under way when stopping (10s)")  # fmt: skip
     add("--half-close", action="store_true", help="answer clients that ended their sending side")
     add("--no-journey", action="store_true", help="do not record where the time goes")
@@ -101,11 +104,6 @@ def _parser() -> argparse.ArgumentParser:
         add(flag, nargs="?", action=_Refuse, help=argparse.SUPPRESS, default=argparse.SUPPRESS,
             metavar=why)  # fmt: skip
     return parser
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n(see {self.prog} --help)\n")
 
 
 class _Refuse(argparse.Action):
@@ -202,40 +200,3 @@ def _server(parser: argparse.ArgumentParser, options: argparse.Namespace, app: A
         )
     except ValueError as error:
         parser.error(f"--{error}" if str(error).startswith("http=") else str(error))
-
-
-def _value(flag: str, read: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Return a reader whose ValueError argparse shows as it is."""
-
-    def read_text(text: str) -> Any:
-        try:
-            return read(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return read_text
-
-
-def _whole(text: str, least: int, most: int) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
-    if not least <= number <= most:
-        raise argparse.ArgumentTypeError(f"{number} is not from {least} to {most}")
-    return number
-
-
-def _port(text: str) -> int:
-    return _whole(text, 0, 65535)
-
-
-def _count(text: str) -> int:
-    return _whole(text, 1, 2**31 - 1)
-
-
-def _duration(text: str) -> float:
-    try:
-        return seconds(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None

@@ -32,6 +32,7 @@ __all__ = [
     "TransportError",
     "WriteError",
     "WriteTimeout",
+    "WrongState",
     "from_code",
 ]
 
@@ -146,6 +147,10 @@ class RequestCancelled(MillraceError):
     """The work was cancelled before it was done."""
 
 
+class WrongState(LocalProtocolError, RuntimeError):
+    """The call does not fit what is going on, such as a second answer; also a `RuntimeError`."""
+
+
 class ListenError(MillraceError, OSError):
     """The server cannot listen where it was told to; also an `OSError`."""
 
@@ -186,7 +191,7 @@ _CLASSES: dict[str, type[MillraceError]] = {
     "io_error": NetworkError,
     "body_length_mismatch": LocalProtocolError,
     "invalid_field": LocalProtocolError,
-    "wrong_state": LocalProtocolError,
+    "wrong_state": WrongState,
     "cancelled": RequestCancelled,
     "invalid_option": InvalidOption,
 }

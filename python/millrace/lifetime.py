@@ -57,9 +57,13 @@ class Lifetime:
             self._life.result()
 
     def detach(self) -> None:
-        """Let the apps know that they are no longer served."""
+        """Break off what is left, and let the apps know that they are no longer served."""
         if self._life is not None:
             self._life.cancel()
+        self.unregister()
+
+    def unregister(self) -> None:
+        """Let the apps know that they are no longer served here."""
         for app in self._apps:
             if self in app._lifetimes:
                 app._lifetimes.remove(self)
@@ -70,13 +74,6 @@ class Lifetime:
         if self._loop is None:
             self._loop = self._get_loop()
         return self._loop
-
-    def is_here(self) -> bool:
-        """Whether the caller stands on the asyncio loop. Any thread."""
-        try:
-            return asyncio.get_running_loop() is self._loop
-        except RuntimeError:
-            return False
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Start a coroutine; see `App.spawn`. Any thread."""

@@ -230,7 +230,7 @@ class Journey(Mapping[str, Stage]):
         ImportError
             pandas is not installed: ``pip install "millrace[lab]"``.
         """
-        pandas = optional_module("pandas", "Journey.to_pandas()")
+        frames = optional_module("pandas", "Journey.to_pandas()")
         rows = []
         for stage in self.stages:
             times = stage.times
@@ -246,7 +246,7 @@ class Journey(Mapping[str, Stage]):
             missing = dict.fromkeys(values, float("nan"))
             row = values if stage.occurred else missing
             rows.append({"stage": stage.name, "count": times.count, **row})
-        frame: pandas.DataFrame = pandas.DataFrame(rows).set_index("stage")
+        frame: pandas.DataFrame = frames.DataFrame(rows).set_index("stage")
         return frame
 
     def plot(self, axes: Axes | None = None) -> Axes:
@@ -374,8 +374,8 @@ class Stats(Mapping[str, Any]):
         ImportError
             pandas is not installed: ``pip install "millrace[lab]"``.
         """
-        pandas = optional_module("pandas", "Stats.to_pandas()")
-        frame: pandas.DataFrame = pandas.DataFrame(self.loops).rename_axis("loop")
+        frames = optional_module("pandas", "Stats.to_pandas()")
+        frame: pandas.DataFrame = frames.DataFrame(self.loops).rename_axis("loop")
         return frame
 
 

@@ -303,7 +303,7 @@ def _read_option(key: str, value: str, default: object) -> int | str:
 def _from_recipe(recipe: _core.Recipe) -> Pattern:
     on_workers = recipe.run == "on_workers"
     return Pattern(
-        name=recipe.name,
+        name=recipe.name.partition(":")[0],  # rows that differ in wake-up only have a suffix
         accept=recipe.accept,  # type: ignore[arg-type]  # checked by Pattern itself
         place=recipe.place,  # type: ignore[arg-type]
         dispatch=queue(workers=2, capacity=64) if on_workers else "inline",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import Any
 
 from millrace import _core, chain, observe, patterns
 from millrace.app import App
-from millrace.http import Request, Response
+from millrace.http import Request
 from millrace.lifetime import Lifetime
 from millrace.limits import Limits
 from millrace.patterns import Pattern
@@ -103,10 +104,7 @@ class Server:
         if backlog is not None:
             self._options.backlog = backlog
         (limits or Limits()).apply(self._options)
-        self._lock = threading.Lock()
-        self._stopped = threading.Event()
-        self._stopped.set()
-        self._hurry = threading.Event()
+        self._make_locks()
         self._core: _core.Server | None = None
         self._lifetime: Lifetime | None = None
 
@@ -163,18 +161,22 @@ class Server:
     def stop(self, *, drain: float | str | None = None) -> None:
         """Stop accepting, let requests finish, leave the lifespan, end all threads.
 
-        Does nothing where it is not running. Not for handlers: they would wait for themselves.
+        Does nothing where it is not running.
 
         Parameters
         ----------
         drain:
             What requests under way get instead of the server's own value; what is left then is
             cut off. 0 cuts off at once.
+
+        Raises
+        ------
+        WrongState
+            Called by a handler, which would wait for itself.
         """
         patience = self._drain_s if drain is None else seconds(drain)
         if patience == 0:
             self.hurry()
-        self._refuse_on_loop()
         with self._lock:
             if self.is_running:
                 self._stop(patience)
@@ -237,8 +239,8 @@ class Server:
         core, lifetime = self._running_core(), self._lifetime
         assert lifetime is not None
         deadline = time.monotonic() + patience
+        core.stop_accepting()  # raises on a thread of the server's own
         try:
-            core.stop_accepting()
             self._let_finish(core, deadline)
         finally:
             try:
@@ -250,6 +252,18 @@ class Server:
                 _running.discard(self)
                 self._stopped.set()
 
+    def _make_locks(self) -> None:
+        self._lock = threading.Lock()
+        self._hurry = threading.Event()
+        self._stopped = threading.Event()
+        self._stopped.set()
+
+    def _forget(self) -> None:
+        """In the child of a fork: the threads are the parent's, and nothing may be waited for."""
+        self._make_locks()
+        if self._lifetime is not None:
+            self._lifetime.unregister()
+
     def _let_finish(self, core: _core.Server, deadline: float) -> None:
         """Drain in slices, so that Ctrl-C and a second, hasty stop() are heard."""
         left = core.drain(0)
@@ -257,11 +271,6 @@ class Server:
             left = core.drain(min(_SLICE_S, max(0.0, deadline - time.monotonic())))
         if left:
             _log.warning("stopping: %d requests under way are cut off", left)
-
-    def _refuse_on_loop(self) -> None:
-        lifetime = self._lifetime
-        if lifetime is not None and lifetime.is_here():
-            raise RuntimeError("a handler cannot stop its own server: do it on another thread")
 
     def _running_core(self) -> _core.Server:
         if not self.is_running:
@@ -274,14 +283,8 @@ class Server:
         return self._core
 
     def _on_exception(self, request: Request, error: BaseException) -> Any:
-        """Answer what a handler raised. Wherever handlers run."""
-        try:
-            if isinstance(error, Exception):
-                return chain.answer_error((self._app._errors,), request, error)
-        except Exception as unanswered:
-            error = unanswered
-        _log.error("%s %s: the handler raised", request.method, request.path, exc_info=error)
-        return Response("Internal Server Error", status=500)
+        """Answer what a handler raised, or raise it: then the engine logs it and answers 500."""
+        return chain.answer_error((self._app._errors,), request, error)
 
     def _on_background(self, task: object) -> None:
         lifetime = self._lifetime
@@ -311,4 +314,11 @@ def _stop_all() -> None:
         server.stop(drain=0)
 
 
+def _forget_all() -> None:
+    for server in _running:
+        server._forget()
+    _running.clear()
+
+
 atexit.register(_stop_all)
+os.register_at_fork(after_in_child=_forget_all)

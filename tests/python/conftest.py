@@ -10,9 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import millrace as mr
+import pytest
 
 
 @pytest.fixture(params=mr.patterns.all(), ids=repr)

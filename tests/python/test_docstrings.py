@@ -6,9 +6,8 @@ import doctest
 import importlib
 import pkgutil
 
-import pytest
-
 import millrace
+import pytest
 
 MODULES = sorted(
     module.name

@@ -6,7 +6,6 @@ import errno
 import pickle
 
 import pytest
-
 from millrace import _core, errors
 
 CODES = _core.error_codes()

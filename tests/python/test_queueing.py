@@ -8,7 +8,6 @@ import random
 from collections import Counter, deque
 
 import pytest
-
 from millrace.lab import queueing
 from millrace.lab.queueing import Distribution
 

@@ -24,8 +24,8 @@ class AsyncioHost {
 
   // Runs the loop until the reactor is stopped, then cancels what is left on it and closes it. Home, GIL held.
   void run(ThreadState& state);
-  // The same on a thread of its own; stop_alone() ends it. GIL not held by the latter.
-  void run_alone(PyInterpreterState* interpreter);
+  // The same on a thread of its own, which belongs to `engine`; stop_alone() ends it, without the GIL.
+  void run_alone(const void* engine);
   void stop_alone();
 
   PyObject* loop() const { return loop_.get(); }  // borrowed

@@ -36,7 +36,7 @@ PyObject* represent(PyObject* self) {
 
 bool has_weak_references(PyObject* task) {
   auto const offset = Py_TYPE(task)->tp_weaklistoffset;
-  return offset <= 0 || *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(task) + offset) != nullptr;
+  return offset == 0 || *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(task) + offset) != nullptr;
 }
 
 PyObject* keyword_names(std::size_t i) {

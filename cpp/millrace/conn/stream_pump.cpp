@@ -96,11 +96,7 @@ bool StreamPump::offer_pending() {
   std::string().swap(pending_);  // an idle connection holds no buffer
   pending_at_ = 0;
   paused_ = false;
-  if (peer_ended_) {  // its end was seen while these bytes waited
-    end_of_input(now);
-  } else {
-    stream_->resume_reading();
-  }
+  stream_->resume_reading();
   return true;
 }
 
@@ -119,15 +115,15 @@ void StreamPump::on_eof(Time now) {
     return;
   }
   Hold const hold(*this);
-  peer_ended_ = true;
   if (!paused_) {
     end_of_input(now);
-  } else if (owner_.on_peer_ended()) {
+  } else if (owner_.on_peer_ended()) {  // else the end is told again behind the last byte
     close();
   }
 }
 
 void StreamPump::end_of_input(Time now) {
+  input_ended_ = true;
   auto ended = codec_->receive_eof(now);
   drain_events(now, now);
   if (closed_) return;
@@ -203,7 +199,7 @@ void StreamPump::after_output() {
   if (failure_ && next != Afterwards::close) next = Afterwards::close_lingering;
   switch (next) {
     case Afterwards::go_on:
-      if (peer_ended_ && !paused_ && owner_.on_peer_ended()) close();
+      if (input_ended_ && owner_.on_peer_ended()) close();
       return;
     case Afterwards::close:
       close(failure_.get());
@@ -231,7 +227,7 @@ void StreamPump::fail(Error error) {
 
 void StreamPump::begin_lingering() {
   lingering_ = true;
-  if (peer_ended_) {
+  if (input_ended_) {
     close(failure_.get());
     return;
   }

@@ -120,7 +120,7 @@ class StreamPump final : public net::ReadSink {
   std::size_t lingered_ = 0;
   std::unique_ptr<base::Error> failure_;  // why the connection will close once the goodbye is out
   int depth_ = 0;
-  bool closed_ = false, lingering_ = false, paused_ = false, over_high_water_ = false, peer_ended_ = false;
+  bool closed_ = false, lingering_ = false, paused_ = false, over_high_water_ = false, input_ended_ = false;
   bool offering_ = false;
 };
 

@@ -15,7 +15,7 @@ using net::Wakeup;
 // many cores, and each costs a thread.
 constexpr std::size_t most_threads = 1024;
 
-base::Status refused(const Recipe& recipe, std::string why) {
+base::Status refused(const Recipe& recipe, std::string_view why) {
   auto detail = recipe.name.empty() ? std::string() : "pattern '" + recipe.name + "': ";
   return base::failure(base::Errc::invalid_option, {}, detail.append(why));
 }

@@ -1,7 +1,6 @@
 #include "millrace/net/reactor.hpp"
 
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 #include <climits>
 #include <limits>
 
+#include "millrace/net/clock.hpp"
 #include "millrace/net/system_error.hpp"
 
 namespace millrace::net {
@@ -56,11 +56,7 @@ Reactor::~Reactor() {
   ::close(epoll_);
 }
 
-base::Time Reactor::clock() {
-  timespec now;
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return base::seconds(now.tv_sec) + now.tv_nsec;
-}
+base::Time Reactor::clock() { return read_clock(); }
 
 void Reactor::become_home() {
   if (!in_thread()) home_.store(std::this_thread::get_id(), std::memory_order_relaxed);
@@ -108,8 +104,8 @@ bool Reactor::turn_once(base::Time until) {
   return guard_ && guard_->end_of_turn();
 }
 
-// `until` 0 asks for a poll, and any time that has passed is one as well.
 int Reactor::wait_time(base::Time until) const {
+  if (until == 0) return 0;
   auto earliest = std::min(until, wheel_.next_due());
   if (!each_second_.empty()) earliest = std::min(earliest, next_second_);
   if (earliest == never) return -1;

@@ -79,6 +79,7 @@ class Reactor {
   // load.
   static constexpr std::size_t events_per_wait = 256;
 
+  // Throws std::system_error where descriptors have run out.
   Reactor();
   ~Reactor();
   Reactor(const Reactor&) = delete;

@@ -44,7 +44,8 @@ class Stream {
   // Sends what can be taken now and consumes it from the chain; where bytes remain, on_writable
   // follows, once. An error is final for writing; what the peer sent before it may still be read.
   virtual base::Status write(base::ByteChain& chain) = 0;
-  // on_writable comes in a later turn, though nothing may be waiting: for a writer that lets others have theirs.
+  // on_writable comes in a later turn, though nothing may be waiting: for a writer that lets others
+  // have theirs.
   virtual void request_writable() = 0;
   virtual void pause_reading() = 0;
   virtual void resume_reading() = 0;

@@ -8,7 +8,7 @@ namespace millrace::observe {
 void Histogram::record(base::Duration nanoseconds, std::uint64_t count) {
   if (count == 0) return;
   if (counts_.empty()) counts_.resize(Buckets::count);
-  counts_[Buckets::index_of(std::max<base::Duration>(nanoseconds, 0))] += count;
+  counts_[Buckets::index_of(nanoseconds)] += count;
   total_ += count;
 }
 
@@ -65,7 +65,7 @@ base::Duration Histogram::percentile(double percent) const {
 
 std::uint64_t Histogram::count_above(base::Duration nanoseconds) const {
   if (total_ == 0) return 0;
-  auto const own = Buckets::index_of(std::max<base::Duration>(nanoseconds, 0));
+  auto const own = Buckets::index_of(nanoseconds);
   std::uint64_t above = 0;
   for (std::size_t i = own + 1; i < counts_.size(); ++i) above += counts_[i];
   return above;

@@ -20,13 +20,14 @@ struct Buckets {
   // 2^42 ns is 73 minutes. What is longer counts as that.
   static constexpr base::Duration highest = (base::Duration{1} << 42) - 1;
 
+  // A negative duration, from two clocks that disagree, counts as none.
   static constexpr std::size_t index_of(base::Duration nanoseconds) {
-    // Negative values turn into huge ones and land in the last bucket; callers clamp them to 0
-    // first.
     auto const value = static_cast<std::uint64_t>(nanoseconds);
-    if (value > static_cast<std::uint64_t>(highest)) return count - 1;
-    auto const shift = std::bit_width(value | (std::uint64_t{1} << sub_bits)) - 1 - sub_bits;
-    return (static_cast<std::size_t>(shift) << sub_bits) + (value >> shift);
+    if (value > static_cast<std::uint64_t>(highest)) [[unlikely]]
+      return nanoseconds < 0 ? 0 : count - 1;
+    auto const leading = std::countl_zero(value | (std::uint64_t{1} << sub_bits));
+    auto const shift = static_cast<unsigned>(63 - sub_bits - leading);
+    return (std::size_t{shift} << sub_bits) + (value >> shift);
   }
   // The lowest and the highest duration that share a bucket.
   static constexpr base::Duration lowest_in(std::size_t index) {
@@ -105,7 +106,7 @@ class Recorder {
 
  private:
   using Counts = std::array<std::atomic<std::uint64_t>, Buckets::count>;
-  Counts* allocate();
+  [[gnu::cold, gnu::noinline]] Counts* allocate();
 
   std::atomic<Counts*> counts_{nullptr};  // published once, never replaced
 };

@@ -34,22 +34,21 @@ StageSnapshot empty_stage(std::size_t stage) {
 // occur costs a load and a branch, and this runs ten times per request.
 template <std::size_t row>
 void StageReport::record_row(const trace::Stamps& stamps) {
-  constexpr auto& stage = stage_rows[row];
+  constexpr auto stage = stage_rows[row];
+  constexpr auto from = stage.from;
   auto const end = stamps[stage.to];
   if (end == 0) return;
-  auto begin = stamps[stage.from[0]];
-  if constexpr (stage.from[1] != stage.from[0])
-    if (begin == 0) begin = stamps[stage.from[1]];
-  if constexpr (stage.from[2] != stage.from[1])
-    if (begin == 0) begin = stamps[stage.from[2]];
-  if (begin == 0) return;
-  recorders_[index_of(stage.stage)].record(end >= begin ? end - begin : 0);
+  auto begin = stamps[from[0]];
+  if constexpr (from[1] != from[0])
+    if (begin == 0) begin = stamps[from[1]];
+  if constexpr (from[2] != from[1])
+    if (begin == 0) begin = stamps[from[2]];
+  if (begin != 0) recorders_[index_of(stage.stage)].record(end - begin);
 }
 
 void StageReport::connection_accepted(const trace::ConnectionAccepted& event) {
   if (!enabled_) return;
-  auto const took = event.at_home - event.ready;
-  recorders_[index_of(Stage::accept)].record(took > 0 ? took : 0);
+  recorders_[index_of(Stage::accept)].record(event.at_home - event.ready);
 }
 
 void StageReport::request_done(const trace::RequestDone& event) {

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from millrace.lab.pattern_comparison import Cell
 from millrace.lab.verdicts import Finding, Prediction, Verdict
+from millrace.lab.wakeups import WakeupRun
 
-__all__ = ["COLUMNS", "Column", "Entry", "columns_for", "entry", "predicted_text"]
+__all__ = ["COLUMNS", "Column", "Entry", "columns_for", "entry", "predicted_text", "wakeup_entries"]
 
 
 @dataclass(frozen=True)
@@ -76,25 +77,36 @@ def columns_for(cells: Sequence[Cell]) -> list[Column]:
 def entry(cell: Cell, column: Column) -> Entry | None:
     """Return one cell's value of one column; None where the pattern has no such thing."""
     finding = cell.findings.get(column.name)
-    if finding is None:
-        return None
+    return None if finding is None else _entry(finding, column.write)
+
+
+def wakeup_entries(run: WakeupRun) -> tuple[Entry, Entry]:
+    """Return sleeps per connection, and the busiest loop's share."""
+    return (
+        _entry(run.sleeps, lambda count: f"{count:.2f}"),
+        _entry(run.busiest, lambda share: f"{share * 100:.0f}"),
+    )
+
+
+def _entry(finding: Finding, write: Callable[[float], str]) -> Entry:
+    prediction = finding.prediction
     return Entry(
-        measured=column.write(finding.measured),
-        predicted=predicted_text(finding.prediction, column.write),
+        measured=write(finding.measured),
+        predicted=predicted_text(prediction, write),
         verdict=finding.verdict,
-        formula=finding.prediction.formula if finding.prediction else "no closed form",
-        reason=_reason(finding),
+        formula=prediction.formula if prediction else "no closed form",
+        reason=finding.reason,
     )
 
 
 def predicted_text(prediction: Prediction | None, write: Callable[[float], str]) -> str:
-    """Write a prediction as one number, or as a band; a dash where there is none."""
+    """Write a prediction as one number, or as a band; a dash where there is none.
+
+    In brackets where no measurement could contradict it.
+    """
     if prediction is None:
         return "–"
     # A tenth of a millisecond matters in a measured value, not in what it is compared with.
     low, high = (write(bound).removesuffix(".0") for bound in (prediction.low, prediction.high))
-    return low if low == high else f"{low}–{high}"
-
-
-def _reason(finding: Finding) -> str:
-    return finding.reason or (finding.prediction.no_test if finding.prediction else "")
+    text = low if low == high else f"{low}–{high}"
+    return f"({text})" if prediction.no_test else text

@@ -7,19 +7,21 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from millrace.lab import charts, report_html
-from millrace.lab.comparison_table import Entry, columns_for, entry
-from millrace.lab.conclusions import conclusions
-from millrace.lab.machine import Machine
-from millrace.lab.pattern_comparison import CONNECTIONS, Cell, Comparison, cells, run
-from millrace.lab.verdicts import Verdict
-from millrace.lab.work import WORKS
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
+
+from millrace.lab import charts, report_html
+from millrace.lab.comparison_table import Entry, columns_for, entry, wakeup_entries
+from millrace.lab.conclusions import conclusions
+from millrace.lab.machine import Machine
+from millrace.lab.pattern_comparison import CONNECTIONS, Cell, Comparison, cells, run
+from millrace.lab.verdicts import Verdict
+from millrace.lab.wakeups import compare_wakeups
+from millrace.lab.work import WORKS
 
 __all__ = ["compare", "main", "write_files"]
 
@@ -82,6 +84,8 @@ def compare(*, seconds: float, console: Console) -> Comparison:
             comparison.cells.append(cell)
             progress.console.print(_line(cell))
             progress.advance(task)
+        progress.update(task, description="who is woken for a new connection")
+        comparison.wakeups = compare_wakeups()
     comparison.elapsed = time.monotonic() - start
     return comparison
 
@@ -162,7 +166,8 @@ def _show(comparison: Comparison, console: Console) -> None:
     console.print(
         f"\n{machine.cores} cores of {machine.processor}, Linux {machine.kernel}, "
         f"{machine.python}; {comparison.connections} clients, {comparison.seconds:g} s a run. "
-        "Predictions stand below what was measured.\n",
+        "Predictions stand below what was measured, in brackets where they are too wide to "
+        "be a test.\n",
         highlight=False,
         markup=False,
     )
@@ -170,12 +175,12 @@ def _show(comparison: Comparison, console: Console) -> None:
         for handler in dict.fromkeys(cell.setup.handler for cell in comparison.cells):
             if group := comparison.of(work.name, handler):
                 console.print(_table(f"{handler} handler that {work.title}", group))
+    console.print(_wakeup_table(comparison))
+    verdicts = comparison.verdicts
     tally = ", ".join(
-        f"{comparison.count(verdict)} {verdict.value}"
-        for verdict in Verdict
-        if comparison.count(verdict)
+        f"{verdicts.count(verdict)} {verdict.value}" for verdict in Verdict if verdict in verdicts
     )
-    console.print(f"{len(comparison.cells)} runs in {comparison.elapsed:.0f} s: {tally}.\n")
+    console.print(f"{len(verdicts)} runs in {comparison.elapsed:.0f} s: {tally}.\n")
     for sentence in conclusions(comparison):
         console.print(f"• {sentence}", highlight=False, markup=False)
     console.print()
@@ -183,14 +188,7 @@ def _show(comparison: Comparison, console: Console) -> None:
 
 def _table(title: str, group: Sequence[Cell]) -> Table:
     columns = columns_for(group)
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
+    table = _empty_table(title)
     table.add_column("pattern", no_wrap=True)
     for column in columns:
         table.add_column(column.brief, justify="right", no_wrap=True)
@@ -204,6 +202,30 @@ def _table(title: str, group: Sequence[Cell]) -> Table:
         name = Text(cell.setup.pattern).append(f"\nclients {placed}" if placed else "", "dim")
         table.add_row(name, *values, verdict)
     return table
+
+
+def _wakeup_table(comparison: Comparison) -> Table:
+    table = _empty_table("who is woken for a new connection (shared_acceptors)")
+    table.add_column("wake-up")
+    table.add_column("sleeps\n/connection", justify="right")
+    table.add_column("busiest\n%", justify="right")
+    table.add_column("verdict", min_width=len(Verdict.NOT_REPRODUCED.value))
+    for run_ in comparison.wakeups:
+        sleeps, busiest = wakeup_entries(run_)
+        verdict = Text(run_.verdict.value, style=_COLOURS[run_.verdict])
+        table.add_row(run_.wakeup, _value(sleeps), _value(busiest), verdict)
+    return table
+
+
+def _empty_table(title: str) -> Table:
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
 
 
 def _value(value: Entry | None) -> Text:

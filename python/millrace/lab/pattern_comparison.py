@@ -17,6 +17,7 @@ from millrace.lab.load import Load, load
 from millrace.lab.machine import CpuUse, Machine
 from millrace.lab.predictions import Runs, Setup, predict, predict_placement
 from millrace.lab.verdicts import Finding, Verdict, judge, overall
+from millrace.lab.wakeups import WakeupRun
 from millrace.lab.work import WORKS, Work, coroutine_work, native_work, python_work
 from millrace.patterns import (
     Pattern,
@@ -121,6 +122,7 @@ class Comparison:
     seconds: float
     connections: int
     cells: list[Cell] = field(default_factory=list)
+    wakeups: list[WakeupRun] = field(default_factory=list)
     elapsed: float = 0.0
 
     def of(self, work: str, handler: str) -> list[Cell]:
@@ -131,8 +133,10 @@ class Comparison:
             if cell.setup.work.name == work and cell.setup.handler == handler
         ]
 
-    def count(self, verdict: Verdict) -> int:
-        return sum(1 for cell in self.cells if cell.verdict == verdict)
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """One verdict for each run."""
+        return [*(cell.verdict for cell in self.cells), *(run.verdict for run in self.wakeups)]
 
 
 def contenders(threads: int = THREADS) -> list[Contender]:
@@ -231,23 +235,18 @@ def _look(server: Server, setup: Setup) -> Snapshot:
     """Read the counters. The moment is that of the reading, whatever the caller waited for."""
     stats = server.stats()
     when = time.monotonic()
-    loops, workers = stats["loops"], stats["workers"]
-    threads = [*loops, *workers]
-    served = stats["queue"]["workers"] if setup.has_queue else [row["requests"] for row in loops]
+    loops, queue = stats.loops, stats["queue"]
+    # A loop that only accepts comes first and owns nothing.
+    owners = loops if setup.has_queue else loops[-setup.threads :]
+    served = queue["workers"] if setup.has_queue else [loop["requests"] for loop in owners]
+    threads = [*loops, *stats["workers"]]
     return Snapshot(
         when=when,
         served=tuple(served),
-        connections=tuple(row["connections_open"] for row in loops),
-        voluntary=sum(row["voluntary"] for row in threads),
-        involuntary=sum(row["involuntary"] for row in threads),
+        connections=tuple(loop["connections_open"] for loop in owners),
+        voluntary=sum(thread["voluntary"] for thread in threads),
+        involuntary=sum(thread["involuntary"] for thread in threads),
     )
-
-
-def _share_above(loaded: Load, limit: float) -> float:
-    """Return the share of responses that took longer than a limit in seconds."""
-    buckets = loaded.latency.buckets()
-    late = sum(count for lowest, _, count in buckets if lowest > limit * 1e9)
-    return late / max(1, loaded.latency.count)
 
 
 def _judge(
@@ -265,7 +264,7 @@ def _judge(
         "switches": (after.voluntary - before.voluntary) / max(requests, 1),
     }
     if setup.work.slow_fraction:
-        values["late"] = _share_above(loaded, setup.work.limit)
+        values["late"] = loaded.latency.count_above(setup.work.limit) / max(1, loaded.requests)
     # Threads in step finish one round of requests at the same moment; a run that holds few rounds
     # is long or short by one of them.
     in_step = setup.connections if setup.handler == Runs.COROUTINE else setup.threads

@@ -8,7 +8,7 @@ from html import escape
 from importlib.resources import files
 
 from millrace.lab import charts, predictions
-from millrace.lab.comparison_table import Column, columns_for, entry
+from millrace.lab.comparison_table import Column, Entry, columns_for, entry, wakeup_entries
 from millrace.lab.conclusions import conclusions
 from millrace.lab.pattern_comparison import Cell, Comparison
 from millrace.lab.pattern_pictures import EXPLANATIONS, picture
@@ -81,7 +81,7 @@ def page(comparison: Comparison) -> str:
     works = list(dict.fromkeys(cell.setup.work for cell in comparison.cells))
     sections = [_head(comparison), _patterns(comparison)]
     sections += [_work(comparison, work.name, work.title) for work in works]
-    sections += [_formulas(), _method(comparison)]
+    sections += [_wakeups(comparison), _formulas(), _method(comparison)]
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -92,11 +92,12 @@ def page(comparison: Comparison) -> str:
 
 def _head(comparison: Comparison) -> str:
     machine = comparison.machine
+    verdicts = comparison.verdicts
     tally = "".join(
-        f'<li><span class="pill {_css(verdict)}">{comparison.count(verdict)} {verdict.value}</span>'
+        f'<li><span class="pill {_css(verdict)}">{verdicts.count(verdict)} {verdict.value}</span>'
         "</li>"
         for verdict in Verdict
-        if comparison.count(verdict)
+        if verdict in verdicts
     )
     sentences = "".join(f"<li>{escape(text)}</li>" for text in conclusions(comparison))
     return (
@@ -143,7 +144,33 @@ def _work(comparison: Comparison, name: str, title: str) -> str:
         f"{_chart(comparison, name, title)}"
         '<div class="scroll"><table><thead><tr><th>pattern</th>'
         f'{heads}<th class="words">verdict</th></tr></thead><tbody>{"".join(rows)}</tbody></table>'
-        '</div><p class="quiet small">Large: measured. Small: predicted.</p>'
+        '</div><p class="quiet small">Large: measured. Small: predicted; in brackets where '
+        "the band is so wide that it is no test.</p>"
+    )
+
+
+def _wakeups(comparison: Comparison) -> str:
+    rows = ""
+    for run in comparison.wakeups:
+        sleeps, busiest = wakeup_entries(run)
+        rows += (
+            f"<tr><td><code>{run.wakeup}</code></td>{_cell(sleeps)}{_cell(busiest)}"
+            f'<td class="words">{_joined(f"{share:.0%}" for share in run.shares)}</td>'
+            f'<td class="words"><span class="pill {_css(run.verdict)}">{run.verdict.value}</span>'
+            "</td></tr>"
+        )
+    return (
+        "<h2>Who is woken for a new connection</h2>"
+        "<p>Under <code>shared_acceptors</code> several threads wait for the same connections. "
+        "Here connections come one at a time and leave without a request, so that each wake-up "
+        "can be counted. Plain <code>epoll</code> wakes every thread for each of them; "
+        "<code>EPOLLEXCLUSIVE</code> wakes one, and always the same one first; threads that block "
+        "in <code>accept</code> are served in turn.</p>"
+        '<div class="scroll"><table><thead><tr><th>wake-up</th>'
+        '<th>sleeps<span class="unit">switches/connection</span></th>'
+        '<th>busiest loop<span class="unit">% of connections</span></th>'
+        '<th class="words">shares</th><th class="words">verdict</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
     )
 
 
@@ -162,8 +189,10 @@ def _row(cell: Cell, columns: Sequence[Column]) -> str:
 
 def _value(cell: Cell, column: Column) -> str:
     value = entry(cell, column)
-    if value is None:
-        return '<td class="quiet">–</td>'
+    return '<td class="quiet">–</td>' if value is None else _cell(value)
+
+
+def _cell(value: Entry) -> str:
     state = {
         Verdict.NOT_REPRODUCED: (' class="off"', ' <span class="mark">off</span>'),
         Verdict.INCONCLUSIVE: (' class="doubtful"', ' <span class="mark">?</span>'),
@@ -254,8 +283,8 @@ def _method(comparison: Comparison) -> str:
     return f"<h2>How it was measured</h2><dl>{rows}</dl>"
 
 
-def _joined(counts: Iterable[int]) -> str:
-    return " · ".join(map(str, counts))
+def _joined(values: Iterable[object]) -> str:
+    return " · ".join(map(str, values))
 
 
 def _css(verdict: Verdict) -> str:

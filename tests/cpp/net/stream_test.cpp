@@ -174,6 +174,14 @@ TEST_P(AnyStream, WriterThatStopsHalfwayIsNotToldAgain) {
   EXPECT_EQ(left_sink.writables, 1);
 }
 
+TEST_P(AnyStream, WriterMayAskToBeToldAlthoughNothingWaits) {
+  left->request_writable();
+  EXPECT_EQ(left_sink.writables, 0) << "never from inside the call";
+  ASSERT_TRUE(turn_until(reactor, [&] { return left_sink.writables == 1; }));
+  settle();
+  EXPECT_EQ(left_sink.writables, 1);
+}
+
 TEST_P(AnyStream, TellsNothingWhilePausedAndAllOnceResumed) {
   right->pause_reading();
   auto chain = chain_of("waiting");

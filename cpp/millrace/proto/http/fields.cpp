@@ -1,20 +1,9 @@
 #include "millrace/proto/http/fields.hpp"
 
-#include <array>
-
 namespace millrace::http {
 namespace {
 
 constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
-
-constexpr auto token_bytes = [] {
-  std::array<bool, 256> table{};
-  for (int c = '0'; c <= '9'; ++c) table[static_cast<std::size_t>(c)] = true;
-  for (int c = 'a'; c <= 'z'; ++c)
-    table[static_cast<std::size_t>(c)] = table[static_cast<std::size_t>(c - 32)] = true;
-  for (char c : std::string_view("!#$%&'*+-.^_`|~")) table[static_cast<unsigned char>(c)] = true;
-  return table;
-}();
 
 constexpr bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
@@ -66,8 +55,6 @@ bool equals_ignoring_case(ByteView a, ByteView lower_case_b) {
   return true;
 }
 
-bool is_token_byte(char c) { return token_bytes[static_cast<unsigned char>(c)]; }
-
 bool is_token(ByteView text) {
   for (char c : text)
     if (!is_token_byte(c)) return false;
@@ -107,9 +94,11 @@ void Fields::add(ByteView name, ByteView value) {
 
 base::Status Fields::add_checked(ByteView name, ByteView value) {
   if (!is_token(name))
-    return base::failure(base::Errc::invalid_field, "RFC 9110 5.1", "field name '" + std::string(name) + "'");
+    return base::failure(base::Errc::invalid_field, "RFC 9110 5.1",
+                         "field name '" + std::string(name) + "'");
   if (!is_field_value(value))
-    return base::failure(base::Errc::invalid_field, "RFC 9110 5.5", "value of field " + std::string(name));
+    return base::failure(base::Errc::invalid_field, "RFC 9110 5.5",
+                         "value of field " + std::string(name));
   add(name, trimmed(value));
   return {};
 }

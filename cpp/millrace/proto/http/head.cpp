@@ -9,7 +9,8 @@ constexpr std::array<ByteView, 10> method_names{"GET",     "HEAD",    "POST",  "
                                                 "CONNECT", "OPTIONS", "TRACE", "PATCH", ""};
 static_assert(method_names.size() == static_cast<std::size_t>(Method::other) + 1);
 
-// The thread's free list. Its destructor runs when the thread ends; a block given later goes to the heap.
+// The thread's free list. Its destructor runs when the thread ends; a block given later goes to the
+// heap.
 struct FreeHeads {
   HeadBlock* first = nullptr;
   std::size_t count = 0;
@@ -81,7 +82,8 @@ void HeadPool::give(HeadBlock* block) {
 
 std::optional<ByteView> Head::find(ByteView lower_case_name) const {
   for (auto const& field : block_->fields)
-    if (equals_ignoring_case(block_->view(field.name), lower_case_name)) return block_->view(field.value);
+    if (equals_ignoring_case(block_->view(field.name), lower_case_name))
+      return block_->view(field.value);
   return std::nullopt;
 }
 

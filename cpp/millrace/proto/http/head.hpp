@@ -1,4 +1,5 @@
-// A head as it came from the peer: its bytes, and where its parts lie. Both sides, every HTTP version.
+// A head as it came from the peer: its bytes, and where its parts lie. Both sides, every HTTP
+// version.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -10,7 +11,18 @@
 
 namespace millrace::http {
 
-enum class Method : std::uint8_t { get, head, post, put, delete_, connect, options, trace, patch, other };
+enum class Method : std::uint8_t {
+  get,
+  head,
+  post,
+  put,
+  delete_,
+  connect,
+  options,
+  trace,
+  patch,
+  other
+};
 
 Method method_named(ByteView text);
 ByteView name_of(Method method);  // empty for other
@@ -27,20 +39,21 @@ struct HeadBlock {
     Span name, value;  // value without surrounding white space
     FieldId id = FieldId::other;
   };
-  std::string bytes;          // the head as it came; what had to be computed (a decoded path) is appended
+  std::string bytes;  // the head as it came; what had to be computed (a decoded path) is appended
   std::vector<Field> fields;
-  Span method_text;           // requests
-  Span target;                // as sent
-  Span path;                  // percent-decoded and normalised (RFC 3986 6.2.2); begins with '/', or is "*" or empty (CONNECT)
-  Span query;                 // behind '?', as sent, without it
-  Span authority;             // from an absolute-form or CONNECT target, else the Host field's value
+  Span method_text;  // requests
+  Span target;       // as sent
+  Span path;       // percent-decoded and normalised (RFC 3986 6.2.2); begins with '/', or is "*" or
+                   // empty (CONNECT)
+  Span query;      // behind '?', as sent, without it
+  Span authority;  // from an absolute-form or CONNECT target, else the Host field's value
   std::optional<std::uint64_t> content_length;
-  std::uint16_t status = 0;   // responses
-  Span reason;                // responses
+  std::uint16_t status = 0;  // responses
+  Span reason;               // responses
   Method method = Method::other;
   std::uint8_t version_major = 1, version_minor = 1;
-  bool keep_alive = true;     // the connection may live on after this exchange
-  bool has_body = false;      // something follows: a length above 0, or chunks
+  bool keep_alive = true;  // the connection may live on after this exchange
+  bool has_body = false;   // something follows: a length above 0, or chunks
   bool expects_continue = false;
   bool wants_upgrade = false;
   HeadBlock* next = nullptr;
@@ -63,8 +76,8 @@ struct RecycleHead {
 };
 using HeadBlockPtr = std::unique_ptr<HeadBlock, RecycleHead>;
 
-// A received head: a move-only handle of 8 bytes. Views it returns live as long as it does. One owner at a time;
-// may change threads with its owner.
+// A received head: a move-only handle of 8 bytes. Views it returns live as long as it does. One
+// owner at a time; may change threads with its owner.
 class Head {
  public:
   Head() = default;

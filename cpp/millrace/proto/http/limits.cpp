@@ -11,8 +11,8 @@ struct Day {
   unsigned month, day;  // both from 1
 };
 
-// Days since 1970-01-01 to a date of the Gregorian calendar, with years that begin in March so that the leap day is
-// the last of its year.
+// Days since 1970-01-01 to a date of the Gregorian calendar, with years that begin in March so that
+// the leap day is the last of its year.
 Day day_of(std::int64_t days) {
   days += 719'468;
   auto const era = (days >= 0 ? days : days - 146'096) / 146'097;

@@ -23,11 +23,13 @@ struct Limits {
   base::Duration header_timeout = base::seconds(10);
   // Between two reads of a body that somebody is waiting for.
   base::Duration body_timeout = base::seconds(30);
-  // From one answer to the next request. Above the 60 s of common load balancers, so that they close first.
+  // From one answer to the next request. Above the 60 s of common load balancers, so that they
+  // close first.
   base::Duration idle_timeout = base::seconds(75);
 };
 
-// "Date: ...\r\n", rewritten once a second by the loop that owns it. Outlives the loop's codecs. Home loop only.
+// "Date: ...\r\n", rewritten once a second by the loop that owns it. Outlives the loop's codecs.
+// Home loop only.
 struct DateField {
   char text[48] = {};
   std::size_t size = 0;

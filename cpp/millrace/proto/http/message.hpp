@@ -1,4 +1,5 @@
-// What applications say to a codec and hear from it: the vocabulary shared by every HTTP version and both sides.
+// What applications say to a codec and hear from it: the vocabulary shared by every HTTP version
+// and both sides.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -12,20 +13,22 @@ namespace millrace::http {
 using base::Bytes;
 using StreamId = std::uint64_t;
 
-// Heads on their way out. `preset` is a constant list that outlives every codec (a route's, the program's); it is
-// sent before `fields`. Content-Length, Transfer-Encoding and Date are the codec's business.
+// Heads on their way out. `preset` is a constant list that outlives every codec (a route's, the
+// program's); it is sent before `fields`. Content-Length, Transfer-Encoding and Date are the
+// codec's business.
 struct ResponseHead {
   std::uint16_t status = 200;
   const Fields* preset = nullptr;
   Fields fields;
-  // Declared length of a body that is sent in pieces; without it the codec frames by other means (chunks).
+  // Declared length of a body that is sent in pieces; without it the codec frames by other means
+  // (chunks).
   std::optional<std::uint64_t> content_length;
 };
 struct RequestHead {
   Method method = Method::get;
   std::string method_text;  // only where method is other
   std::string target = "/";
-  std::string authority;    // Host
+  std::string authority;  // Host
   const Fields* preset = nullptr;
   Fields fields;
   std::optional<std::uint64_t> content_length;  // none and no Message: chunked where a body follows
@@ -45,7 +48,8 @@ struct Reset {
 };
 
 // --- only said
-struct ResponseMessage {  // head and whole body as one value: the fast path. Its length is the body's.
+struct ResponseMessage {  // head and whole body as one value: the fast path. Its length is the
+                          // body's.
   ResponseHead head;
   Bytes body;
 };
@@ -56,9 +60,11 @@ struct RequestMessage {
 struct Credit {  // the reader of this stream's body can take this many more bytes
   std::size_t bytes;
 };
-struct GoAway {};  // no new streams: answer what is open, then close. The stream id does not matter.
+struct GoAway {
+};  // no new streams: answer what is open, then close. The stream id does not matter.
 
-using Part = std::variant<ResponseHead, RequestHead, Data, End, Reset, ResponseMessage, RequestMessage, Credit, GoAway>;
+using Part = std::variant<ResponseHead, RequestHead, Data, End, Reset, ResponseMessage,
+                          RequestMessage, Credit, GoAway>;
 
 // --- only heard
 struct HeadReceived {  // requests on a server; responses on a client, interim (1xx) ones included

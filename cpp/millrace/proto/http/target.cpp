@@ -9,10 +9,12 @@ namespace {
 using base::Errc;
 using base::Status;
 
-Status bad_target(ByteView why) { return base::failure(Errc::bad_target, "RFC 9112 3.2", std::string(why)); }
+Status bad_target(ByteView why) {
+  return base::failure(Errc::bad_target, "RFC 9112 3.2", std::string(why));
+}
 
-// What a byte of a path or query means to us. RFC 3986 forbids more (quotes, braces, '|', '^', '\'), but browsers send
-// those in queries and nothing about them is ambiguous.
+// What a byte of a path or query means to us. RFC 3986 forbids more (quotes, braces, '|', '^',
+// '\'), but browsers send those in queries and nothing about them is ambiguous.
 enum class Kind : std::uint8_t { plain, forbidden, percent, question, dot };
 constexpr auto kinds = [] {
   std::array<Kind, 256> table{};
@@ -38,8 +40,8 @@ bool is_escape(ByteView text, std::size_t at) {
 
 bool is_dot_segment(ByteView segment) { return segment == "." || segment == ".."; }
 
-// RFC 3986 5.2.4 on a decoded path that begins with '/'. It runs behind the decoding, so that an escaped dot or slash
-// cannot hide a segment from it.
+// RFC 3986 5.2.4 on a decoded path that begins with '/'. It runs behind the decoding, so that an
+// escaped dot or slash cannot hide a segment from it.
 std::string without_dot_segments(ByteView path) {
   std::string out;
   out.reserve(path.size());
@@ -58,7 +60,8 @@ std::string without_dot_segments(ByteView path) {
 }
 
 Span append(HeadBlock& block, ByteView text) {
-  Span const span{static_cast<std::uint32_t>(block.bytes.size()), static_cast<std::uint32_t>(text.size())};
+  Span const span{static_cast<std::uint32_t>(block.bytes.size()),
+                  static_cast<std::uint32_t>(text.size())};
   block.bytes.append(text);
   return span;
 }
@@ -68,7 +71,8 @@ Status read_query(HeadBlock& block, Span query) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     auto const kind = kind_of(text[i]);
     if (kind == Kind::forbidden) return bad_target("forbidden byte in the query");
-    if (kind == Kind::percent && !is_escape(text, i)) return bad_target("malformed percent escape in the query");
+    if (kind == Kind::percent && !is_escape(text, i))
+      return bad_target("malformed percent escape in the query");
   }
   block.query = query;
   return {};
@@ -84,12 +88,14 @@ Status read_path_and_query(HeadBlock& block, Span rest) {
     if (kind == Kind::plain) continue;
     if (kind == Kind::question) break;
     if (kind == Kind::forbidden) return bad_target("forbidden byte in the path");
-    if (kind == Kind::percent && !is_escape(text, i)) return bad_target("malformed percent escape in the path");
+    if (kind == Kind::percent && !is_escape(text, i))
+      return bad_target("malformed percent escape in the path");
     needs_work = needs_work || kind == Kind::percent || text[i - 1] == '/';
   }
   block.path = {rest.at, static_cast<std::uint32_t>(i)};
   if (i < text.size()) {
-    Span const query{static_cast<std::uint32_t>(rest.at + i + 1), static_cast<std::uint32_t>(text.size() - i - 1)};
+    Span const query{static_cast<std::uint32_t>(rest.at + i + 1),
+                     static_cast<std::uint32_t>(text.size() - i - 1)};
     if (auto status = read_query(block, query); !status) return status;
   }
   if (!needs_work) return {};
@@ -107,13 +113,16 @@ bool begins_with(ByteView text, ByteView lower_case_prefix) {
 // RFC 9112 3.2.2. Only schemes that this connection can stand for.
 Status read_absolute_form(HeadBlock& block) {
   auto const text = block.view(block.target);
-  std::size_t const scheme = begins_with(text, "http://") ? 7 : begins_with(text, "https://") ? 8 : 0;
+  std::size_t const scheme = begins_with(text, "http://")    ? 7
+                             : begins_with(text, "https://") ? 8
+                                                             : 0;
   if (scheme == 0) return bad_target("neither a path nor an http URI");
   auto const end = std::min(text.find_first_of("/?", scheme), text.size());
   if (!is_authority(text.substr(scheme, end - scheme))) return bad_target("malformed authority");
   auto const at = static_cast<std::uint32_t>(block.target.at + end);
   Span const rest{at, static_cast<std::uint32_t>(text.size() - end)};
-  block.authority = {static_cast<std::uint32_t>(block.target.at + scheme), static_cast<std::uint32_t>(end - scheme)};
+  block.authority = {static_cast<std::uint32_t>(block.target.at + scheme),
+                     static_cast<std::uint32_t>(end - scheme)};
   if (rest.size != 0 && text[end] == '/') return read_path_and_query(block, rest);
   if (rest.size != 0)
     if (auto status = read_query(block, {rest.at + 1, rest.size - 1}); !status) return status;
@@ -127,7 +136,8 @@ Status read_absolute_form(HeadBlock& block) {
 Status read_authority_form(HeadBlock& block) {
   auto const text = block.view(block.target);
   auto const colon = text.rfind(':');
-  if (!is_authority(text) || colon == ByteView::npos || colon + 1 == text.size() || text.back() == ']')
+  if (!is_authority(text) || colon == ByteView::npos || colon + 1 == text.size() ||
+      text.back() == ']')
     return bad_target("CONNECT needs a host and a port");
   block.authority = block.target;
   return {};
@@ -151,7 +161,8 @@ bool is_port(ByteView text) {
   return true;  // an empty one is allowed (RFC 3986 3.2.3)
 }
 
-// Groups of hexadecimal digits, at most one "::", an IPv4 tail allowed. No zone: it means nothing to a peer.
+// Groups of hexadecimal digits, at most one "::", an IPv4 tail allowed. No zone: it means nothing
+// to a peer.
 bool is_ipv6(ByteView text) {
   int groups = 0;
   bool gap = false;
@@ -164,7 +175,9 @@ bool is_ipv6(ByteView text) {
     auto const end = std::min(text.find(':', i), text.size());
     auto const group = text.substr(i, end - i);
     if (group.find('.') != ByteView::npos) {
-      if (end != text.size() || group.size() > 15 || group.find_first_not_of("0123456789.") != ByteView::npos) return false;
+      if (end != text.size() || group.size() > 15 ||
+          group.find_first_not_of("0123456789.") != ByteView::npos)
+        return false;
       groups += 2;
       i = end;
       break;
@@ -193,12 +206,15 @@ bool is_authority(ByteView text) {
     auto const rest = text.substr(end + 1);
     return rest.empty() || (rest.front() == ':' && is_port(rest.substr(1)));
   }
-  std::size_t i = 0;
-  for (; i < text.size() && text[i] != ':'; ++i) {
-    if (text[i] == '%' && is_escape(text, i)) continue;
-    if (!name_bytes[static_cast<unsigned char>(text[i])]) return false;
-  }
-  return i > 0 && (i == text.size() || is_port(text.substr(i + 1)));
+  auto const* const begin = text.data();
+  auto const* const end = begin + text.size();
+  auto const* p = begin;
+  for (; p != end; ++p)
+    if (!name_bytes[static_cast<unsigned char>(*p)] &&
+        !(*p == '%' && is_escape(text, static_cast<std::size_t>(p - begin))))
+      break;
+  if (p == begin) return false;
+  return p == end || (*p == ':' && is_port(text.substr(static_cast<std::size_t>(p - begin) + 1)));
 }
 
 Status read_target(HeadBlock& block) {

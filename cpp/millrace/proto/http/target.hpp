@@ -4,14 +4,14 @@
 
 namespace millrace::http {
 
-// Reads block.target (which lies inside block.bytes) and sets path, query and, for absolute-form and CONNECT,
-// authority. A path that needs no change stays a span of the target; else its decoded, normalised form is appended
-// to block.bytes. Errc::bad_target on control bytes, '#', malformed percent escapes, encoded NUL, or a form the
-// method may not use.
+// Reads block.target (which lies inside block.bytes) and sets path, query and, for absolute-form
+// and CONNECT, authority. A path that needs no change stays a span of the target; else its decoded,
+// normalised form is appended to block.bytes. Errc::bad_target on control bytes, '#', malformed
+// percent escapes, encoded NUL, or a form the method may not use.
 base::Status read_target(HeadBlock& block);
 
-// uri-host [":" port] as Host and targets carry it (RFC 9110 7.2): a name, an IPv4 address or an IPv6 one in
-// brackets; never empty, never with user information; a port is at most 65535.
+// uri-host [":" port] as Host and targets carry it (RFC 9110 7.2): a name, an IPv4 address or an
+// IPv6 one in brackets; never empty, never with user information; a port is at most 65535.
 bool is_authority(ByteView text);
 
 // Percent-decoded text; nothing where an escape is malformed.

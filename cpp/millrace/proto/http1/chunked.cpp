@@ -25,26 +25,43 @@ bool is_quotable(char c) {
 }
 
 constexpr std::array<ByteView, 18> forbidden_trailers{
-    "authorization", "cache-control", "connection",          "content-encoding",    "content-length", "content-range",
-    "content-type",  "cookie",        "expect",              "host",                "keep-alive",     "max-forwards",
-    "set-cookie",    "te",            "proxy-authorization", "proxy-authenticate",  "trailer",        "upgrade",
+    "authorization",
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "content-type",
+    "cookie",
+    "expect",
+    "host",
+    "keep-alive",
+    "max-forwards",
+    "set-cookie",
+    "te",
+    "proxy-authorization",
+    "proxy-authenticate",
+    "trailer",
+    "upgrade",
 };
 
 }  // namespace
 
 bool is_forbidden_trailer(ByteView name) {
   if (http::equals_ignoring_case(name, "transfer-encoding")) return true;
-  return std::ranges::any_of(forbidden_trailers,
-                             [name](ByteView forbidden) { return http::equals_ignoring_case(name, forbidden); });
+  return std::ranges::any_of(forbidden_trailers, [name](ByteView forbidden) {
+    return http::equals_ignoring_case(name, forbidden);
+  });
 }
 
-ChunkedReader::Outcome ChunkedReader::feed(ByteView bytes, std::size_t most_data, const http::Limits& limits) {
+ChunkedReader::Outcome ChunkedReader::feed(ByteView bytes, std::size_t most_data,
+                                           const http::Limits& limits) {
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     char const c = bytes[i];
     switch (state_) {
       case State::data: {
-        auto const n = static_cast<std::size_t>(
-            std::min<std::uint64_t>({bytes.size() - i, static_cast<std::uint64_t>(most_data), remaining_}));
+        auto const n = static_cast<std::size_t>(std::min<std::uint64_t>(
+            {bytes.size() - i, static_cast<std::uint64_t>(most_data), remaining_}));
         remaining_ -= n;
         if (remaining_ == 0) state_ = State::data_carriage_return;
         return {i + n, bytes.substr(i, n), {}};
@@ -67,7 +84,8 @@ ChunkedReader::Outcome ChunkedReader::feed(ByteView bytes, std::size_t most_data
         // The limit is on what stands before the line's CR LF.
         if (c != '\r' && c != '\n' && ++line_bytes_ > limits.chunk_line_bytes)
           return {i, {}, {Rule::chunk_line_size, {}}};
-        if (auto const breach = read_line_byte(c)) return {i, {}, {breach.rule, bytes.substr(i, 1)}};
+        if (auto const breach = read_line_byte(c))
+          return {i, {}, {breach.rule, bytes.substr(i, 1)}};
     }
   }
   return {bytes.size(), {}, {}};
@@ -103,8 +121,8 @@ Rule ChunkedReader::read_size_byte(char c) {
   return Rule::none;
 }
 
-// chunk-ext = *( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] ), read and thrown away. White space that is
-// followed by nothing is not in the grammar.
+// chunk-ext = *( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] ), read and thrown
+// away. White space that is followed by nothing is not in the grammar.
 Rule ChunkedReader::read_extension_byte(char c) {
   auto const go = [this](State to) {
     state_ = to;
@@ -165,7 +183,8 @@ Rule ChunkedReader::read_extension_byte(char c) {
 }
 
 // The section obeys the rules of a head's fields, so it is read by the same means.
-ChunkedReader::Outcome ChunkedReader::read_trailers(ByteView bytes, std::size_t consumed, const http::Limits& limits) {
+ChunkedReader::Outcome ChunkedReader::read_trailers(ByteView bytes, std::size_t consumed,
+                                                    const http::Limits& limits) {
   if (!section_) section_.reset(http::HeadPool::take());
   auto& text = section_->bytes;
   auto const room = limits.trailer_bytes + 2 - std::min(limits.trailer_bytes + 2, text.size());
@@ -184,7 +203,8 @@ ChunkedReader::Outcome ChunkedReader::read_trailers(ByteView bytes, std::size_t 
     case LineScan::Found::end:
       break;
   }
-  if (auto const breach = read_fields(*section_, 0, limits.field_count)) return {consumed, {}, breach};
+  if (auto const breach = read_fields(*section_, 0, limits.field_count))
+    return {consumed, {}, breach};
   for (auto const& field : section_->fields) {
     auto const name = section_->view(field.name);
     if (is_forbidden_trailer(name)) return {consumed, {}, {Rule::trailer_forbidden, name}};
@@ -196,7 +216,8 @@ ChunkedReader::Outcome ChunkedReader::read_trailers(ByteView bytes, std::size_t 
 http::Fields ChunkedReader::take_trailers() {
   http::Fields fields;
   if (section_)
-    for (auto const& field : section_->fields) fields.add(section_->view(field.name), section_->view(field.value));
+    for (auto const& field : section_->fields)
+      fields.add(section_->view(field.name), section_->view(field.value));
   section_.reset();
   return fields;
 }

@@ -1,5 +1,5 @@
-// The chunked transfer coding, decoded strictly (RFC 9112 7.1). llhttp's own decoder lets malformed extensions and
-// line ends pass.
+// The chunked transfer coding, decoded strictly (RFC 9112 7.1). llhttp's own decoder lets malformed
+// extensions and line ends pass.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -20,8 +20,8 @@ class ChunkedReader {
     Breach breach{};
   };
 
-  // Reads until there is data, the body is over or the bytes are. Gives no more than `most_data` bytes of data;
-  // framing is read whether or not there is room for data.
+  // Reads until there is data, the body is over or the bytes are. Gives no more than `most_data`
+  // bytes of data; framing is read whether or not there is room for data.
   Outcome feed(base::ByteView bytes, std::size_t most_data, const http::Limits& limits);
   bool is_done() const { return state_ == State::done; }
   // Of a body that is done.
@@ -54,15 +54,15 @@ class ChunkedReader {
   Outcome read_trailers(base::ByteView bytes, std::size_t consumed, const http::Limits& limits);
 
   std::uint64_t remaining_ = 0;  // of the chunk that is being read
-  http::HeadBlockPtr section_;   // the trailer section, while it is being read and until it is taken
+  http::HeadBlockPtr section_;  // the trailer section, while it is being read and until it is taken
   std::uint32_t line_bytes_ = 0;
   LineScan scan_ = LineScan::behind_a_line();
   State state_ = State::size;
   bool has_digits_ = false;
 };
 
-// Fields that may not come behind a body: framing, routing, credentials and what describes the body's form
-// (RFC 9110 6.5.1). Both for what is received and for what is sent.
+// Fields that may not come behind a body: framing, routing, credentials and what describes the
+// body's form (RFC 9110 6.5.1). Both for what is received and for what is sent.
 bool is_forbidden_trailer(base::ByteView name);
 
 }  // namespace millrace::http1

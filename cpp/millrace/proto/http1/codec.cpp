@@ -2,7 +2,6 @@
 #include "millrace/proto/http1/codec.hpp"
 
 #include <algorithm>
-#include <cassert>
 #include <limits>
 
 #include "millrace/proto/http/status.hpp"
@@ -42,17 +41,13 @@ Codec::Codec(Side side, const http::Limits& limits, const http::DateField* date,
 
 Codec::~Codec() { drop_events(); }
 
-std::unique_ptr<proto::Codec> make_codec(Side side, const http::Limits& limits, const http::DateField* date, Time now) {
+std::unique_ptr<proto::Codec> make_codec(Side side, const http::Limits& limits,
+                                         const http::DateField* date, Time now) {
   return std::make_unique<Codec>(side, limits, date, now);
 }
 
-void Codec::advance(State& state, Input input) {
-  auto const to = next(state, input);
-  assert(to && "callers ask may() about what the peer or the application decides");
-  state = to.value_or(State::closed);
-}
-
-// ---------------------------------------------------------------------------------------------- bytes
+// ----------------------------------------------------------------------------------------------
+// bytes
 
 base::Result<std::size_t> Codec::receive(ByteView bytes, Time now) {
   std::size_t total = 0;
@@ -70,7 +65,8 @@ base::Result<std::size_t> Codec::receive(ByteView bytes, Time now) {
     total += used;
   }
   // Whatever comes behind the end of the connection is swallowed.
-  bool const is_over = afterwards_ == Afterwards::close || afterwards_ == Afterwards::close_lingering;
+  bool const is_over =
+      afterwards_ == Afterwards::close || afterwards_ == Afterwards::close_lingering;
   return is_over ? bytes.size() : total;
 }
 
@@ -174,8 +170,9 @@ Breach Codec::read_body(ByteView bytes, Time now, std::size_t& used) {
   }
   if (breach || used == 0) return breach;
   since_ = now;
-  bool const is_over = in_framing_ == Framing::chunked ? chunks_.is_done()
-                                                       : in_framing_ == Framing::length && in_remaining_ == 0;
+  bool const is_over = in_framing_ == Framing::chunked
+                           ? chunks_.is_done()
+                           : in_framing_ == Framing::length && in_remaining_ == 0;
   if (is_over && in_ == State::body) end_body(now);
   return {};
 }
@@ -246,7 +243,8 @@ Status Codec::refuse(Breach breach) {
   auto error = error_of(breach);  // before what it points at goes
   auto how = Afterwards::close_lingering;
   if (out_ == State::body || side_ == Side::client || peer_ended_) how = Afterwards::close;
-  if (auto const status = describe(breach.rule).status; side_ == Side::server && out_ == State::idle && status != 0) {
+  if (auto const status = describe(breach.rule).status;
+      side_ == Side::server && out_ == State::idle && status != 0) {
     bool const with_body = in_ == State::idle || asked_ != http::Method::head;
     write_refusal(output_, status, date_, with_body);
   }
@@ -256,7 +254,8 @@ Status Codec::refuse(Breach breach) {
   return error;
 }
 
-// ---------------------------------------------------------------------------------------------- events
+// ----------------------------------------------------------------------------------------------
+// events
 
 std::optional<http::Event> Codec::next_event() {
   if (first_event_) {
@@ -288,10 +287,12 @@ std::size_t Codec::take_output(base::ByteChain& out) {
   return n;
 }
 
-// ---------------------------------------------------------------------------------------------- ends
+// ----------------------------------------------------------------------------------------------
+// ends
 
 bool Codec::can_discard() const {
-  // A client that waits for 100 will not send the body, unless it loses patience: nobody could tell what comes next.
+  // A client that waits for 100 will not send the body, unless it loses patience: nobody could tell
+  // what comes next.
   if (expects_continue_ && !body_seen_) return false;
   return in_framing_ == Framing::chunked || in_remaining_ <= limits_.discard_bytes;
 }
@@ -354,7 +355,8 @@ void Codec::end_connection(Afterwards how) {
   afterwards_ = how;
 }
 
-// ---------------------------------------------------------------------------------------------- time
+// ----------------------------------------------------------------------------------------------
+// time
 
 Time Codec::deadline() const {
   if (afterwards_ != Afterwards::go_on) return never;

@@ -1,5 +1,6 @@
 // HTTP/1.1 as a state machine, for both sides (RFC 9112).
 #pragma once
+#include <cassert>
 #include <memory>
 
 #include "millrace/proto/codec.hpp"
@@ -12,12 +13,13 @@
 
 namespace millrace::http1 {
 
-// Interim (1xx) responses that a server may send before a final one; more is refused, since each is held as an event.
+// Interim (1xx) responses that a server may send before a final one; more is refused, since each is
+// held as an event.
 inline constexpr int interim_most = 64;
 
-// One connection. `in_` is the life of what comes from the peer, `out_` of what goes to it; both follow state.hpp. On a
-// server an exchange begins with a whole head, on a client with a request that is sent; stream ids count from 1. One
-// owner at a time.
+// One connection. `in_` is the life of what comes from the peer, `out_` of what goes to it; both
+// follow state.hpp. On a server an exchange begins with a whole head, on a client with a request
+// that is sent; stream ids count from 1. One owner at a time.
 class Codec final : public proto::Codec {
  public:
   Codec(proto::Side side, const http::Limits& limits, const http::DateField* date, base::Time now);
@@ -58,18 +60,28 @@ class Codec final : public proto::Codec {
   base::Status say(http::Reset& reset, base::Time now);
   base::Status say(http::Credit& credit, base::Time now);
   base::Status say(http::GoAway& away, base::Time now);
+  bool is_usual(http::StreamId stream, const http::ResponseHead& head) const;
+  void say_usual(http::ResponseMessage& message, base::Time now);
   bool is_fitting(http::StreamId stream, const http::Part& part) const;
   base::Status say_interim(const http::ResponseHead& head);
-  base::Status plan_response(const http::ResponseHead& head, std::optional<std::size_t> body_size, OwnFields& own);
-  base::Status plan_length(const http::ResponseHead& head, std::optional<std::size_t> body_size, OwnFields& own);
+  base::Status plan_response(const http::ResponseHead& head, std::optional<std::size_t> body_size,
+                             OwnFields& own);
+  base::Status plan_length(const http::ResponseHead& head, std::optional<std::size_t> body_size,
+                           OwnFields& own);
   void plan_connection(const http::ResponseHead& head, bool is_message, OwnFields& own);
-  base::Status plan_request(const http::RequestHead& head, std::optional<std::size_t> body_size, OwnFields& own);
+  base::Status plan_request(const http::RequestHead& head, std::optional<std::size_t> body_size,
+                            OwnFields& own);
   void begin_request(const http::RequestHead& head);
   bool switches_protocol(std::uint16_t status) const;
   base::Status mismatch(std::string detail);
 
   // Both directions (codec.cpp).
-  static void advance(State& state, Input input);
+  // Callers ask may() first about what the peer or the application decides.
+  static void advance(State& state, Input input) {
+    auto const to = next(state, input);
+    assert(to);
+    state = to.value_or(State::closed);
+  }
   bool is_idle() const { return in_ == State::idle && out_ == State::idle && !head_; }
   bool can_discard() const;
   void settle(base::Time now);
@@ -82,17 +94,17 @@ class Codec final : public proto::Codec {
   const http::DateField* date_;
   base::ByteChain output_;
 
-  http::HeadBlockPtr head_;                  // being read
-  http::HeadBlock* first_event_ = nullptr;   // heads not yet handed out, linked by `next`; owned
+  http::HeadBlockPtr head_;                 // being read
+  http::HeadBlock* first_event_ = nullptr;  // heads not yet handed out, linked by `next`; owned
   http::HeadBlock* last_event_ = nullptr;
-  base::Bytes data_;                         // not yet handed out
+  base::Bytes data_;  // not yet handed out
   ChunkedReader chunks_;
   HeadReader reader_;
 
-  base::Time since_;                  // when this phase began, or its last progress
+  base::Time since_;  // when this phase began, or its last progress
   http::StreamId stream_ = 0;
-  std::uint64_t in_remaining_ = 0;    // of a body with a length
-  std::uint64_t out_remaining_ = 0;   // the same, of what we send
+  std::uint64_t in_remaining_ = 0;   // of a body with a length
+  std::uint64_t out_remaining_ = 0;  // the same, of what we send
   std::size_t credit_ = 0;
   std::size_t discarded_ = 0;
 
@@ -103,22 +115,22 @@ class Codec final : public proto::Codec {
   Framing in_framing_ = Framing::none;
   Framing out_framing_ = Framing::none;
   http::Method asked_ = http::Method::other;  // of the request of this exchange
-  std::uint8_t empty_line_ = 0;               // bytes seen of the one that may come before a request
+  std::uint8_t empty_line_ = 0;  // bytes seen of the one that may come before a request
   std::uint8_t interims_ = 0;
-  bool end_ready_ : 1 = false;            // an End event waits behind the data
-  bool is_http10_ : 1 = false;            // the client of this exchange
-  bool is_bodiless_ : 1 = false;          // the response under way, whatever the application sends
+  bool end_ready_ : 1 = false;    // an End event waits behind the data
+  bool is_http10_ : 1 = false;    // the client of this exchange
+  bool is_bodiless_ : 1 = false;  // the response under way, whatever the application sends
   bool wants_upgrade_ : 1 = false;
-  bool expects_continue_ : 1 = false;     // and none was sent so far
-  bool body_seen_ : 1 = false;            // the peer has begun to send it
-  bool is_discarding_ : 1 = false;        // the response is over, the request's body is thrown away
-  bool close_after_ : 1 = false;          // this exchange is the last
-  bool peer_may_send_ : 1 = false;        // close_after_ was our decision: the peer may not know yet
+  bool expects_continue_ : 1 = false;  // and none was sent so far
+  bool body_seen_ : 1 = false;         // the peer has begun to send it
+  bool is_discarding_ : 1 = false;     // the response is over, the request's body is thrown away
+  bool close_after_ : 1 = false;       // this exchange is the last
+  bool peer_may_send_ : 1 = false;     // close_after_ was our decision: the peer may not know yet
   bool peer_ended_ : 1 = false;
 };
 
 // `limits` and `date` outlive the codec; a client needs no `date`.
-std::unique_ptr<proto::Codec> make_codec(proto::Side side, const http::Limits& limits, const http::DateField* date,
-                                         base::Time now);
+std::unique_ptr<proto::Codec> make_codec(proto::Side side, const http::Limits& limits,
+                                         const http::DateField* date, base::Time now);
 
 }  // namespace millrace::http1

@@ -19,7 +19,9 @@ namespace {
 
 constexpr std::uint32_t bit(FieldId id) { return 1U << static_cast<unsigned>(id); }
 
-Status wrong_state(std::string detail) { return base::failure(Errc::wrong_state, {}, std::move(detail)); }
+Status wrong_state(std::string detail) {
+  return base::failure(Errc::wrong_state, {}, std::move(detail));
+}
 Status invalid(std::string_view rule, std::string detail) {
   return base::failure(Errc::invalid_field, rule, std::move(detail));
 }
@@ -32,14 +34,16 @@ bool either_holds(const Fields* preset, const Fields& fields, FieldId id) {
 bool connection_says(const Fields* preset, const Fields& fields, std::string_view option) {
   auto const says = [option](const Fields& list) {
     for (std::size_t i = 0; i < list.size(); ++i)
-      if (list.id(i) == FieldId::connection && http::list_contains(list.value(i), option)) return true;
+      if (list.id(i) == FieldId::connection && http::list_contains(list.value(i), option))
+        return true;
     return false;
   };
   return (preset && says(*preset)) || says(fields);
 }
 
 // The application's own Content-Length, which has to be one, and a number.
-Status read_declared(const Fields* preset, const Fields& fields, std::optional<std::uint64_t>& declared) {
+Status read_declared(const Fields* preset, const Fields& fields,
+                     std::optional<std::uint64_t>& declared) {
   for (auto const* list : {preset, &fields}) {
     if (!list) continue;
     for (std::size_t i = 0; i < list->size(); ++i) {
@@ -59,7 +63,8 @@ Status read_declared(const Fields* preset, const Fields& fields, std::optional<s
 }
 
 // Fields that would change what the codec itself says about the message.
-constexpr std::uint32_t looked_at = bit(FieldId::content_length) | bit(FieldId::transfer_encoding) | bit(FieldId::connection);
+constexpr std::uint32_t looked_at =
+    bit(FieldId::content_length) | bit(FieldId::transfer_encoding) | bit(FieldId::connection);
 bool is_plain(const Fields* preset, const Fields& fields) {
   return !fields.holds_any_of(looked_at) && !(preset && preset->holds_any_of(looked_at));
 }
@@ -71,6 +76,11 @@ bool is_sendable_target(std::string_view target) {
 }  // namespace
 
 Status Codec::send(http::StreamId stream, http::Part part, Time now) {
+  if (auto* message = std::get_if<http::ResponseMessage>(&part);
+      message && is_usual(stream, message->head)) {
+    say_usual(*message, now);
+    return {};
+  }
   if (!is_fitting(stream, part)) {
     // Room for a body that is over, or an end of what had none: late, not wrong.
     if (std::holds_alternative<http::Credit>(part)) return {};
@@ -86,11 +96,13 @@ bool Codec::is_fitting(http::StreamId stream, const http::Part& part) const {
   if (std::holds_alternative<http::GoAway>(part)) return true;
   if (afterwards_ != Afterwards::go_on) return false;
   bool const is_open = stream == stream_ && (in_ != State::idle || out_ != State::idle);
-  if (std::holds_alternative<http::Credit>(part)) return is_open && (in_ == State::body || in_ == State::idle);
+  if (std::holds_alternative<http::Credit>(part))
+    return is_open && (in_ == State::body || in_ == State::idle);
   if (std::holds_alternative<http::Reset>(part)) return is_open;
   if (std::holds_alternative<http::Data>(part)) return is_open && may(out_, Input::data);
   if (std::holds_alternative<http::End>(part)) return is_open && out_ == State::body;
-  if (std::holds_alternative<http::ResponseHead>(part) || std::holds_alternative<http::ResponseMessage>(part))
+  if (std::holds_alternative<http::ResponseHead>(part) ||
+      std::holds_alternative<http::ResponseMessage>(part))
     return side_ == Side::server && is_open && may(out_, Input::head);
   return side_ == Side::client && is_idle() && stream == stream_ + 1;
 }
@@ -102,18 +114,39 @@ Status Codec::mismatch(std::string detail) {
   return base::failure(Errc::body_length_mismatch, "RFC 9110 8.6", std::move(detail));
 }
 
-// ---------------------------------------------------------------------------------------------- responses
+// ----------------------------------------------------------------------------------------------
+// responses
 
 bool Codec::switches_protocol(std::uint16_t status) const {
   return status == 101 || (asked_ == http::Method::connect && status >= 200 && status < 300);
+}
+
+// A whole answer that nothing is special about: it has a body, its length is the body's, the
+// connection goes on. Most are, and the checks below cost more than writing one.
+bool Codec::is_usual(http::StreamId stream, const http::ResponseHead& head) const {
+  return side_ == Side::server && stream == stream_ && in_ == State::done && out_ == State::idle &&
+         !close_after_ && !is_http10_ && asked_ != http::Method::head &&
+         asked_ != http::Method::connect && head.status >= 200 && head.status <= 999 &&
+         !http::is_always_bodiless(head.status) && !head.content_length &&
+         is_plain(head.preset, head.fields);
+}
+
+void Codec::say_usual(http::ResponseMessage& message, Time now) {
+  OwnFields const own{.date = date_, .length = message.body.size()};
+  write_response(output_, message.head, own, std::move(message.body));
+  advance(out_, Input::head);
+  advance(out_, Input::end);
+  settle_server(now);
 }
 
 Status Codec::say(http::ResponseMessage& message, Time now) {
   auto const status = message.head.status;
   if (http::is_interim(status) && status != 101) return say_interim(message.head);
   OwnFields own;
-  if (auto planned = plan_response(message.head, message.body.size(), own); !planned) return planned;
-  write_response(output_, message.head, own, is_bodiless_ ? base::Bytes{} : std::move(message.body));
+  if (auto planned = plan_response(message.head, message.body.size(), own); !planned)
+    return planned;
+  write_response(output_, message.head, own,
+                 is_bodiless_ ? base::Bytes{} : std::move(message.body));
   advance(out_, Input::head);
   advance(out_, Input::end);
   if (switches_protocol(status)) {
@@ -139,7 +172,8 @@ Status Codec::say(http::ResponseHead& head, Time) {
 
 Status Codec::say_interim(const http::ResponseHead& head) {
   if (is_http10_) return {};  // RFC 9110 15.2: HTTP/1.0 does not know them
-  if (either_holds(head.preset, head.fields, FieldId::transfer_encoding)) return invalid("RFC 9112 6.1", "Transfer-Encoding");
+  if (either_holds(head.preset, head.fields, FieldId::transfer_encoding))
+    return invalid("RFC 9112 6.1", "Transfer-Encoding");
   if (head.status == 100) expects_continue_ = false;
   write_response(output_, head, {.omits_length = true}, {});
   advance(out_, Input::interim);
@@ -147,8 +181,10 @@ Status Codec::say_interim(const http::ResponseHead& head) {
 }
 
 // What the codec says beside the application's fields. `body_size` is that of a whole message.
-Status Codec::plan_response(const http::ResponseHead& head, std::optional<std::size_t> body_size, OwnFields& own) {
-  if (head.status < 100 || head.status > 999) return invalid("RFC 9110 15", "status " + std::to_string(head.status));
+Status Codec::plan_response(const http::ResponseHead& head, std::optional<std::size_t> body_size,
+                            OwnFields& own) {
+  if (head.status < 100 || head.status > 999)
+    return invalid("RFC 9110 15", "status " + std::to_string(head.status));
   if (either_holds(head.preset, head.fields, FieldId::transfer_encoding))
     return invalid("RFC 9112 6.1", "Transfer-Encoding is the codec's");
   bool const switches = switches_protocol(head.status);
@@ -166,7 +202,8 @@ Status Codec::plan_response(const http::ResponseHead& head, std::optional<std::s
   return {};
 }
 
-Status Codec::plan_length(const http::ResponseHead& head, std::optional<std::size_t> body_size, OwnFields& own) {
+Status Codec::plan_length(const http::ResponseHead& head, std::optional<std::size_t> body_size,
+                          OwnFields& own) {
   std::optional<std::uint64_t> declared;
   bool const has_field = either_holds(head.preset, head.fields, FieldId::content_length);
   if (has_field)
@@ -177,7 +214,8 @@ Status Codec::plan_length(const http::ResponseHead& head, std::optional<std::siz
     // A response without a body may still say how long it would have been.
     bool const says_another = declared && *declared != *body_size;
     if (says_another && !(is_bodiless_ && *body_size == 0))
-      return mismatch(std::to_string(*body_size) + " bytes, " + std::to_string(*declared) + " declared");
+      return mismatch(std::to_string(*body_size) + " bytes, " + std::to_string(*declared) +
+                      " declared");
     bool const is_unknown = head.status == 304 && *body_size == 0 && !declared;
     if (!has_field && !is_unknown) own.length = declared ? *declared : *body_size;
     return {};
@@ -208,12 +246,14 @@ void Codec::plan_connection(const http::ResponseHead& head, bool is_message, Own
   }
   if (close_after_) {
     if (!says_close) own.connection = OwnFields::Connection::close;
-  } else if (is_http10_ && !(has_option && connection_says(head.preset, head.fields, "keep-alive"))) {
+  } else if (is_http10_ &&
+             !(has_option && connection_says(head.preset, head.fields, "keep-alive"))) {
     own.connection = OwnFields::Connection::keep_alive;
   }
 }
 
-// ---------------------------------------------------------------------------------------------- requests
+// ----------------------------------------------------------------------------------------------
+// requests
 
 Status Codec::say(http::RequestMessage& message, Time now) {
   OwnFields own;
@@ -234,7 +274,8 @@ Status Codec::say(http::RequestHead& head, Time) {
   return {};
 }
 
-Status Codec::plan_request(const http::RequestHead& head, std::optional<std::size_t> body_size, OwnFields& own) {
+Status Codec::plan_request(const http::RequestHead& head, std::optional<std::size_t> body_size,
+                           OwnFields& own) {
   if (head.method == http::Method::other && !http::is_token(head.method_text))
     return invalid("RFC 9110 9.1", "method '" + head.method_text + "'");
   if (!is_sendable_target(head.target)) return invalid("RFC 9112 3.2", "target");
@@ -253,7 +294,8 @@ Status Codec::plan_request(const http::RequestHead& head, std::optional<std::siz
   out_framing_ = Framing::none;
   if (body_size) {
     if (declared && *declared != *body_size)
-      return base::failure(Errc::body_length_mismatch, "RFC 9110 8.6", std::to_string(*body_size) + " bytes");
+      return base::failure(Errc::body_length_mismatch, "RFC 9110 8.6",
+                           std::to_string(*body_size) + " bytes");
     // RFC 9110 8.6: methods that expect a body say that there is none.
     using http::Method;
     bool const expects_body =
@@ -283,7 +325,8 @@ void Codec::begin_request(const http::RequestHead& head) {
   credit_ = 0;
 }
 
-// ---------------------------------------------------------------------------------------------- bodies
+// ----------------------------------------------------------------------------------------------
+// bodies
 
 Status Codec::say(http::Data& data, Time) {
   auto const size = data.bytes.size();
@@ -293,7 +336,8 @@ Status Codec::say(http::Data& data, Time) {
     return {};
   }
   if (out_framing_ == Framing::length) {
-    if (size > out_remaining_) return mismatch(std::to_string(size - out_remaining_) + " bytes more than declared");
+    if (size > out_remaining_)
+      return mismatch(std::to_string(size - out_remaining_) + " bytes more than declared");
     out_remaining_ -= size;
   }
   output_.append(std::move(data.bytes));

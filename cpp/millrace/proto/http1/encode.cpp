@@ -29,7 +29,8 @@ constexpr auto status_lines = [] {
   std::array<StatusLine, http::status_rows.size()> lines{};
   for (std::size_t i = 0; i < lines.size(); ++i) {
     auto const [status, reason] = http::status_rows[i];
-    std::array<char, 4> const digits{static_cast<char>('0' + status / 100), static_cast<char>('0' + status / 10 % 10),
+    std::array<char, 4> const digits{static_cast<char>('0' + status / 100),
+                                     static_cast<char>('0' + status / 10 % 10),
                                      static_cast<char>('0' + status % 10), ' '};
     lines[i].put("HTTP/1.1 ");
     lines[i].put({digits.data(), digits.size()});
@@ -55,7 +56,8 @@ char* put_decimal(char* p, std::uint64_t value) {
 }
 
 char* put_status_line(char* p, std::uint16_t status) {
-  auto const row = status < http::status_row_at.size() ? http::status_row_at[status] : http::no_status_row;
+  auto const row =
+      status < http::status_row_at.size() ? http::status_row_at[status] : http::no_status_row;
   if (row != http::no_status_row) return put(p, status_lines[row].view());
   p = put(p, "HTTP/1.1 ");
   p = put_decimal(p, status);
@@ -96,7 +98,8 @@ void append_without_length(std::string& text, const Fields& fields) {
       text.append(fields.name(i)).append(": ").append(fields.value(i)).append("\r\n");
 }
 
-// `start` is the start line and what belongs right behind it. Everything fits one block in the usual case.
+// `start` is the start line and what belongs right behind it. Everything fits one block in the
+// usual case.
 template <class PutStart>
 void write_head(ByteChain& out, std::size_t start_bytes, PutStart put_start, const OwnFields& own,
                 const Fields* preset, const Fields& fields, Bytes body) {
@@ -111,8 +114,10 @@ void write_head(ByteChain& out, std::size_t start_bytes, PutStart put_start, con
     text = kept;
   }
   // RFC 9110 7.8: whoever sends Upgrade names it in Connection.
-  bool const adds_upgrade = either_holds(preset, fields, FieldId::upgrade) && !either_holds(preset, fields, FieldId::connection);
-  bool const with_date = own.date && own.date->size != 0 && !either_holds(preset, fields, FieldId::date);
+  bool const adds_upgrade = either_holds(preset, fields, FieldId::upgrade) &&
+                            !either_holds(preset, fields, FieldId::connection);
+  bool const with_date =
+      own.date && own.date->size != 0 && !either_holds(preset, fields, FieldId::date);
 
   auto const fixed = start_bytes + own_bytes + upgrade_option.size() + 2;
   auto const head_most = fixed + preset_text.size() + text.size();
@@ -141,13 +146,16 @@ void write_head(ByteChain& out, std::size_t start_bytes, PutStart put_start, con
 
 }  // namespace
 
-void write_response(ByteChain& out, const http::ResponseHead& head, const OwnFields& own, Bytes body) {
+void write_response(ByteChain& out, const http::ResponseHead& head, const OwnFields& own,
+                    Bytes body) {
   auto const start = [&head](char* p) { return put_status_line(p, head.status); };
   write_head(out, sizeof(StatusLine), start, own, head.preset, head.fields, std::move(body));
 }
 
-void write_request(ByteChain& out, const http::RequestHead& head, const OwnFields& own, Bytes body) {
-  auto const name = head.method == http::Method::other ? ByteView(head.method_text) : http::name_of(head.method);
+void write_request(ByteChain& out, const http::RequestHead& head, const OwnFields& own,
+                   Bytes body) {
+  auto const name =
+      head.method == http::Method::other ? ByteView(head.method_text) : http::name_of(head.method);
   bool const with_host = !either_holds(head.preset, head.fields, FieldId::host);
   auto const host = with_host ? ByteView(head.authority) : ByteView{};
   auto const start = [&](char* p) {
@@ -165,15 +173,19 @@ void write_request(ByteChain& out, const http::RequestHead& head, const OwnField
   std::string line(start_bytes, '\0');
   line.resize(static_cast<std::size_t>(start(line.data()) - line.data()));
   out.append(ByteView(line));
-  write_head(out, 0, [](char* p) { return p; }, own, head.preset, head.fields, std::move(body));
+  write_head(
+      out, 0, [](char* p) { return p; }, own, head.preset, head.fields, std::move(body));
 }
 
-void write_refusal(ByteChain& out, std::uint16_t status, const http::DateField* date, bool with_body) {
+void write_refusal(ByteChain& out, std::uint16_t status, const http::DateField* date,
+                   bool with_body) {
   static const Fields text_plain{{"Content-Type", "text/plain; charset=utf-8"}};
   std::string text(http::reason_phrase(status));
   text += '\n';
-  OwnFields const own{.date = date, .length = text.size(), .connection = OwnFields::Connection::close};
-  http::ResponseHead const head{.status = status, .preset = &text_plain, .fields = {}, .content_length = {}};
+  OwnFields const own{
+      .date = date, .length = text.size(), .connection = OwnFields::Connection::close};
+  http::ResponseHead const head{
+      .status = status, .preset = &text_plain, .fields = {}, .content_length = {}};
   write_response(out, head, own, with_body ? Bytes::borrowed(text) : Bytes{});
 }
 

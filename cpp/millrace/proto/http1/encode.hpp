@@ -14,20 +14,23 @@ namespace millrace::http1 {
 struct OwnFields {
   enum class Connection : std::uint8_t { nothing, close, keep_alive };
 
-  const http::DateField* date = nullptr;      // none where null
-  std::optional<std::uint64_t> length{};      // Content-Length
-  bool is_chunked = false;                    // Transfer-Encoding: chunked
-  bool omits_length = false;                  // the application's Content-Length is left out (RFC 9110 8.6)
+  const http::DateField* date = nullptr;  // none where null
+  std::optional<std::uint64_t> length{};  // Content-Length
+  bool is_chunked = false;                // Transfer-Encoding: chunked
+  bool omits_length = false;  // the application's Content-Length is left out (RFC 9110 8.6)
   Connection connection = Connection::nothing;
 };
 
-// Each writes the head and, where it is small, the body behind it into the same block; a larger one is appended.
-// `body` is what goes on the wire now, chunk framing not included.
-void write_response(base::ByteChain& out, const http::ResponseHead& head, const OwnFields& own, base::Bytes body);
-void write_request(base::ByteChain& out, const http::RequestHead& head, const OwnFields& own, base::Bytes body);
+// Each writes the head and, where it is small, the body behind it into the same block; a larger one
+// is appended. `body` is what goes on the wire now, chunk framing not included.
+void write_response(base::ByteChain& out, const http::ResponseHead& head, const OwnFields& own,
+                    base::Bytes body);
+void write_request(base::ByteChain& out, const http::RequestHead& head, const OwnFields& own,
+                   base::Bytes body);
 
 // A response of the codec's own, complete.
-void write_refusal(base::ByteChain& out, std::uint16_t status, const http::DateField* date, bool with_body);
+void write_refusal(base::ByteChain& out, std::uint16_t status, const http::DateField* date,
+                   bool with_body);
 void write_continue(base::ByteChain& out);
 
 void write_chunk(base::ByteChain& out, base::Bytes data);  // not empty

@@ -30,7 +30,8 @@ int on_name(llhttp_t* parser, const char* at, std::size_t size) {
 }
 int on_value(llhttp_t* parser, const char* at, std::size_t size) {
   auto& reading = *static_cast<Reading*>(parser->data);
-  if (!reading.block.fields.empty()) reading.block.fields.back().value = span_in(reading.block, at, size);
+  if (!reading.block.fields.empty())
+    reading.block.fields.back().value = span_in(reading.block, at, size);
   return 0;
 }
 int on_complete(llhttp_t*) { return HPE_PAUSED; }
@@ -47,8 +48,9 @@ const llhttp_settings_t& settings() {
   return made;
 }
 
-// A parser that stands behind a request line. Start lines are read by stricter rules than llhttp has (and with methods
-// that it does not know), so every section starts from a copy of this one, responses and trailers included.
+// A parser that stands behind a request line. Start lines are read by stricter rules than llhttp
+// has (and with methods that it does not know), so every section starts from a copy of this one,
+// responses and trailers included.
 const llhttp_t& parser_behind_start_line() {
   static const llhttp_t made = [] {
     constexpr ByteView line = "GET / HTTP/1.1\r\n";
@@ -106,20 +108,23 @@ Breach explain(const HeadBlock& block, std::size_t section_at, const llhttp_t& p
   if (error == HPE_INVALID_CONTENT_LENGTH || error == HPE_UNEXPECTED_CONTENT_LENGTH ||
       error == HPE_INVALID_TRANSFER_ENCODING) {
     bool const has_coding = has_field(block, FieldId::transfer_encoding);
-    if (has_coding && has_field(block, FieldId::content_length)) return {Rule::length_beside_coding, line};
+    if (has_coding && has_field(block, FieldId::content_length))
+      return {Rule::length_beside_coding, line};
     if (error == HPE_INVALID_TRANSFER_ENCODING) return {Rule::coding_order, line};
     return {error == HPE_INVALID_CONTENT_LENGTH ? Rule::length_form : Rule::length_repeated, line};
   }
   return explain_line(line);
 }
 
-// llhttp accepts folded lines, empty names and more. Every field must lie on a line of its own, each right behind the
-// one before, with nothing between its parts but the colon and optional white space.
+// llhttp accepts folded lines, empty names and more. Every field must lie on a line of its own,
+// each right behind the one before, with nothing between its parts but the colon and optional white
+// space.
 Breach check_layout(HeadBlock& block, std::size_t at) {
   ByteView const text = block.bytes;
   for (auto& field : block.fields) {
     auto const colon = field.name.at + field.name.size;
-    if (field.name.size == 0 || field.name.at != at || text[colon] != ':') return explain_at(text, at);
+    if (field.name.size == 0 || field.name.at != at || text[colon] != ':')
+      return explain_at(text, at);
     auto value_at = colon + 1;
     while (is_blank(text[value_at])) ++value_at;
     auto value_end = field.value.size == 0 ? value_at : field.value.at + field.value.size;

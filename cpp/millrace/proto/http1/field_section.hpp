@@ -1,4 +1,5 @@
-// The fields of a head or of a trailer section: llhttp reads them, and what it is lenient about is checked behind it.
+// The fields of a head or of a trailer section: llhttp reads them, and what it is lenient about is
+// checked behind it.
 #pragma once
 #include <cstddef>
 
@@ -7,8 +8,9 @@
 
 namespace millrace::http1 {
 
-// Reads block.bytes from `at`, where the first field (or the final empty line) begins, to its end, which is the end of
-// the final empty line. Fills block.fields, ids included. Line ends and NUL were checked by a LineScan.
+// Reads block.bytes from `at`, where the first field (or the final empty line) begins, to its end,
+// which is the end of the final empty line. Fills block.fields, ids included. Line ends and NUL
+// were checked by a LineScan.
 Breach read_fields(http::HeadBlock& block, std::size_t at, std::size_t most_fields);
 
 }  // namespace millrace::http1

@@ -7,11 +7,12 @@
 
 namespace millrace::http1 {
 
-Breach HeadReader::read_start_line(http::HeadBlock& block, proto::Side side, const http::Limits& limits) {
+Breach HeadReader::read_start_line(http::HeadBlock& block, proto::Side side,
+                                   const http::Limits& limits) {
   if (start_line_size_ != 0) return {};
   std::size_t size = 0;
-  auto const breach =
-      side == proto::Side::server ? read_request_line(block, limits, size) : read_status_line(block, size);
+  auto const breach = side == proto::Side::server ? read_request_line(block, limits, size)
+                                                  : read_status_line(block, size);
   start_line_size_ = static_cast<std::uint32_t>(size);
   return breach;
 }
@@ -37,9 +38,12 @@ HeadReader::Outcome HeadReader::feed(base::ByteView bytes, http::HeadBlock& bloc
     case LineScan::Found::end:
       break;
   }
-  // A head that is whole has a start line that was read or refused, unless it begins with its empty line.
+  // A head that is whole has a start line that was read or refused, unless it begins with its empty
+  // line.
   if (start_line_size_ == 0)
-    return {used, false, {side == proto::Side::server ? Rule::request_line : Rule::status_line, block.bytes}};
+    return {used,
+            false,
+            {side == proto::Side::server ? Rule::request_line : Rule::status_line, block.bytes}};
   return {used, true, read_fields(block, start_line_size_, limits.field_count)};
 }
 

@@ -14,8 +14,8 @@ namespace millrace::http1 {
 // How the end of a body is found (RFC 9112 6.3).
 enum class Framing : std::uint8_t { none, length, chunked, until_close };
 
-// Collects one head. Line ends and limits are checked as bytes arrive and the rest when the head is whole; the outcome
-// does not depend on how the bytes were cut. One owner at a time.
+// Collects one head. Line ends and limits are checked as bytes arrive and the rest when the head is
+// whole; the outcome does not depend on how the bytes were cut. One owner at a time.
 class HeadReader {
  public:
   struct Outcome {
@@ -25,7 +25,8 @@ class HeadReader {
   };
 
   // Appends to block.bytes; the same block until the head is whole.
-  Outcome feed(base::ByteView bytes, http::HeadBlock& block, proto::Side side, const http::Limits& limits);
+  Outcome feed(base::ByteView bytes, http::HeadBlock& block, proto::Side side,
+               const http::Limits& limits);
 
  private:
   Breach read_start_line(http::HeadBlock& block, proto::Side side, const http::Limits& limits);
@@ -34,7 +35,8 @@ class HeadReader {
   std::uint32_t start_line_size_ = 0;  // 0 until it was read
 };
 
-// What a whole head means. Both set the block's derived parts (target, authority, keep_alive, has_body, ...).
+// What a whole head means. Both set the block's derived parts (target, authority, keep_alive,
+// has_body, ...).
 Breach interpret_request(http::HeadBlock& block, Framing& framing);
 // `asked` is the method of the request that this response answers.
 Breach interpret_response(http::HeadBlock& block, http::Method asked, Framing& framing);

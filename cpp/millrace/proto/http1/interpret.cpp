@@ -1,4 +1,5 @@
-// What a whole head means: framing, persistence, Host and expectations (RFC 9112 3.2, 6.3, 9.3; RFC 9110 10.1.1).
+// What a whole head means: framing, persistence, Host and expectations (RFC 9112 3.2, 6.3, 9.3; RFC
+// 9110 10.1.1).
 #include <limits>
 
 #include "millrace/proto/http/status.hpp"
@@ -32,8 +33,10 @@ ByteView next_member(ByteView& list) {
   auto const comma = list.find(',');
   auto member = list.substr(0, comma);
   list.remove_prefix(comma == ByteView::npos ? list.size() : comma + 1);
-  while (!member.empty() && (member.front() == ' ' || member.front() == '\t')) member.remove_prefix(1);
-  while (!member.empty() && (member.back() == ' ' || member.back() == '\t')) member.remove_suffix(1);
+  while (!member.empty() && (member.front() == ' ' || member.front() == '\t'))
+    member.remove_prefix(1);
+  while (!member.empty() && (member.back() == ' ' || member.back() == '\t'))
+    member.remove_suffix(1);
   return member;
 }
 
@@ -61,7 +64,8 @@ Breach read_length(Facts& facts, ByteView text) {
   return {};
 }
 
-// Several fields make one list (RFC 9110 5.3). Empty members could hide a coding from a laxer reader.
+// Several fields make one list (RFC 9110 5.3). Empty members could hide a coding from a laxer
+// reader.
 Breach read_coding(Facts& facts, ByteView text) {
   facts.has_coding = true;
   auto list = text;
@@ -142,7 +146,9 @@ Breach interpret_request(HeadBlock& block, Framing& framing) {
   block.authority = facts.host;
   if (!http::read_target(block)) return {Rule::target, block.view(block.target)};
 
-  framing = facts.is_chunked ? Framing::chunked : facts.length.value_or(0) > 0 ? Framing::length : Framing::none;
+  framing = facts.is_chunked               ? Framing::chunked
+            : facts.length.value_or(0) > 0 ? Framing::length
+                                           : Framing::none;
   block.has_body = framing != Framing::none;
   if (block.method == http::Method::connect && block.has_body) return {Rule::connect_with_body, {}};
   if (block.version_minor == 0) return {};  // RFC 9110 10.1.1: expectations of HTTP/1.0 are ignored
@@ -154,15 +160,18 @@ Breach interpret_request(HeadBlock& block, Framing& framing) {
 Breach interpret_response(HeadBlock& block, http::Method asked, Framing& framing) {
   Facts facts;
   if (auto const breach = read_facts(block, facts)) return breach;
-  bool const opens_tunnel = asked == http::Method::connect && block.status >= 200 && block.status < 300;
+  bool const opens_tunnel =
+      asked == http::Method::connect && block.status >= 200 && block.status < 300;
   bool const is_bare = http::is_interim(block.status) || block.status == 204;
-  // RFC 9112 6.1 forbids a coding there, and a reader that obeyed it would see another message than we do.
+  // RFC 9112 6.1 forbids a coding there, and a reader that obeyed it would see another message than
+  // we do.
   if (facts.has_coding && (is_bare || opens_tunnel)) return {Rule::coding_without_body, {}};
 
   framing = Framing::until_close;
   if (facts.is_chunked) framing = Framing::chunked;
   if (facts.length) framing = *facts.length > 0 ? Framing::length : Framing::none;
-  if (asked == http::Method::head || opens_tunnel || http::is_always_bodiless(block.status)) framing = Framing::none;
+  if (asked == http::Method::head || opens_tunnel || http::is_always_bodiless(block.status))
+    framing = Framing::none;
   block.has_body = framing != Framing::none;
   if (framing == Framing::until_close) block.keep_alive = false;
   return {};

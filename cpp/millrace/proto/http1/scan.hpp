@@ -7,7 +7,8 @@
 
 namespace millrace::http1 {
 
-// What a later piece needs to know of an earlier one, so that the outcome is the same wherever the bytes were cut.
+// One section (a head, a trailer section) as it arrives. Keeps what a later piece needs to know of
+// an earlier one, so that the outcome is the same wherever the bytes were cut. One owner at a time.
 class LineScan {
  public:
   enum class Found : std::uint8_t {

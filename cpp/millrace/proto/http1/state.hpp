@@ -6,20 +6,20 @@
 
 namespace millrace::http1 {
 
-// Of one direction of a connection. Both directions of both sides follow the same table, so that neither side is
-// held to easier rules.
+// Of one direction of a connection. Both directions of both sides follow the same table, so that
+// neither side is held to easier rules.
 enum class State : std::uint8_t { idle, body, done, switched, closed };
 inline constexpr std::size_t state_count = 5;
 
 enum class Input : std::uint8_t {
-  interim,       // a 1xx head: the final one is still to come
-  head,          // the final head
-  data,          // bytes of the body
-  end,           // of the message
-  next,          // both directions are done: the connection is free for the next exchange
-  switch_to,     // both directions are done, and another protocol takes over
-  close,         // an orderly end, between messages
-  abort,         // an end wherever it comes
+  interim,    // a 1xx head: the final one is still to come
+  head,       // the final head
+  data,       // bytes of the body
+  end,        // of the message
+  next,       // both directions are done: the connection is free for the next exchange
+  switch_to,  // both directions are done, and another protocol takes over
+  close,      // an orderly end, between messages
+  abort,      // an end wherever it comes
 };
 inline constexpr std::size_t input_count = 8;
 

@@ -68,8 +68,8 @@ TEST(Target, StaysInPlaceWhereItNeedsNoChange) {
 }
 
 TEST(Target, IsRefusedWhereAByteOrAnEscapeIsWrong) {
-  for (auto const* target : {"", "a", "/ ", "/\t", "/#", "/?#", "/%", "/%1", "/%g0", "/%0g", "/?%", "/?%4", "/\x7f",
-                             "/\x80", "/%00", "/a%00", "*"})
+  for (auto const* target : {"", "a", "/ ", "/\t", "/#", "/?#", "/%", "/%1", "/%g0", "/%0g", "/?%",
+                             "/?%4", "/\x7f", "/\x80", "/%00", "/a%00", "*"})
     EXPECT_EQ(path_of(target), "refused") << target;
 }
 
@@ -85,7 +85,8 @@ TEST(Target, MayBeAWholeUri) {
   EXPECT_EQ(read(Method::get, "http://a").path, "/");
   EXPECT_EQ(read(Method::options, "http://a").path, "*");
   EXPECT_EQ(read(Method::options, "http://a/").path, "/");
-  for (auto const* target : {"http:/a", "http://", "http:///a", "http://u:p@a/", "http://a b/", "ws://a/", "http://a#b"})
+  for (auto const* target :
+       {"http:/a", "http://", "http:///a", "http://u:p@a/", "http://a b/", "ws://a/", "http://a#b"})
     EXPECT_FALSE(read(Method::get, target).is_good) << target;
 }
 
@@ -106,13 +107,36 @@ TEST(Target, IsAStarForOptionsOnly) {
 }
 
 TEST(Authority, IsANameOrAnAddressAndPerhapsAPort) {
-  for (auto const* good : {"a", "a.b", "A-1_b~", "1.2.3.4", "a:0", "a:", "a:65535", "%41", "[::]", "[::1]:1", "[1::]",
-                           "[1:2:3:4:5:6:7:8]", "[1:2:3:4:5:6:1.2.3.4]", "[::ffff:1.2.3.4]", "[1:2:3:4:5:6:7::]"})
+  for (auto const* good :
+       {"a", "a.b", "A-1_b~", "1.2.3.4", "a:0", "a:", "a:65535", "%41", "[::]", "[::1]:1", "[1::]",
+        "[1:2:3:4:5:6:7:8]", "[1:2:3:4:5:6:1.2.3.4]", "[::ffff:1.2.3.4]", "[1:2:3:4:5:6:7::]"})
     EXPECT_TRUE(is_authority(good)) << good;
-  for (auto const* bad : {"", ":", ":1", "a:65536", "a:-1", "a:1:2", "a b", "a/b", "a@b", "a,b:", "%4", "[", "[]", "[:]", "[:::]",
-                          "[1]", "[1:2:3:4:5:6:7]", "[1:2:3:4:5:6:7:8:9]", "[1::2::3]", "[12345::]", "[::1%25eth0]", "[::1.2]x",
-                          "[::1]1", "[1:2:3:4:5:6:7:8::]", "[1:]", "\x80"})
-    EXPECT_FALSE(is_authority(bad) && std::string_view(bad) != "a,b:") << bad;
+  for (auto const* bad : {"",
+                          ":",
+                          ":1",
+                          "a:65536",
+                          "a:-1",
+                          "a:1:2",
+                          "a b",
+                          "a/b",
+                          "a@b",
+                          "%4",
+                          "[",
+                          "[]",
+                          "[:]",
+                          "[:::]",
+                          "[1]",
+                          "[1:2:3:4:5:6:7]",
+                          "[1:2:3:4:5:6:7:8:9]",
+                          "[1::2::3]",
+                          "[12345::]",
+                          "[::1%25eth0]",
+                          "[::1.2]x",
+                          "[::1]1",
+                          "[1:2:3:4:5:6:7:8::]",
+                          "[1:]",
+                          "\x80"})
+    EXPECT_FALSE(is_authority(bad)) << bad;
 }
 
 TEST(PercentDecoding, TellsMalformedEscapes) {

@@ -14,7 +14,8 @@ TEST(FieldNames, AreIdentifiedInAnyLetterCase) {
   EXPECT_EQ(identify("Host"), FieldId::host);
   EXPECT_EQ(identify("cOnTeNt-LeNgTh"), FieldId::content_length);
   EXPECT_EQ(identify("TRANSFER-ENCODING"), FieldId::transfer_encoding);
-  for (auto const* name : {"connection", "keep-alive", "expect", "upgrade", "date", "trailer", "te", "content-type", "server"})
+  for (auto const* name : {"connection", "keep-alive", "expect", "upgrade", "date", "trailer", "te",
+                           "content-type", "server"})
     EXPECT_NE(identify(name), FieldId::other) << name;
   for (auto const* name : {"", "hos", "hosts", "content_length", "x", "content-lengti"})
     EXPECT_EQ(identify(name), FieldId::other) << name;
@@ -23,8 +24,10 @@ TEST(FieldNames, AreIdentifiedInAnyLetterCase) {
 TEST(Tokens, AreWhatTheGrammarSays) {
   for (int c = 0; c < 256; ++c) {
     auto const byte = static_cast<char>(c);
-    bool const is_alphanumeric = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    bool const is_mark = c != 0 && std::string_view("!#$%&'*+-.^_`|~").find(byte) != std::string_view::npos;
+    bool const is_alphanumeric =
+        (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    bool const is_mark =
+        c != 0 && std::string_view("!#$%&'*+-.^_`|~").find(byte) != std::string_view::npos;
     EXPECT_EQ(is_token({&byte, 1}), is_alphanumeric || is_mark) << c;
     EXPECT_EQ(is_field_value({&byte, 1}), (c >= 0x20 && c != 0x7f) || c == '\t') << c;
   }
@@ -71,13 +74,14 @@ TEST(Fields, RefuseWhatWouldSplitAMessage) {
     ASSERT_FALSE(status);
     EXPECT_EQ(status.error().code, base::Errc::invalid_field);
   }
-  for (auto const& name : {""s, "a b"s, "a:"s, "a\r\n"s, "\xc3\xa9"s}) EXPECT_FALSE(fields.add_checked(name, "x")) << name;
+  for (auto const& name : {""s, "a b"s, "a:"s, "a\r\n"s, "\xc3\xa9"s})
+    EXPECT_FALSE(fields.add_checked(name, "x")) << name;
   EXPECT_EQ(fields.size(), 1U);
 }
 
 TEST(Methods, KnowTheirNamesAndNoOthers) {
-  for (auto const method : {Method::get, Method::head, Method::post, Method::put, Method::delete_, Method::connect,
-                            Method::options, Method::trace, Method::patch})
+  for (auto const method : {Method::get, Method::head, Method::post, Method::put, Method::delete_,
+                            Method::connect, Method::options, Method::trace, Method::patch})
     EXPECT_EQ(method_named(name_of(method)), method);
   EXPECT_EQ(method_named("get"), Method::other);
   EXPECT_EQ(method_named("PROPFIND"), Method::other);
@@ -90,7 +94,8 @@ TEST(Statuses, HaveTheReasonOfTheirRow) {
   EXPECT_EQ(reason_phrase(299), "");
   EXPECT_EQ(reason_phrase(0), "");
   EXPECT_EQ(reason_phrase(65535), "");
-  for (std::size_t i = 1; i < status_rows.size(); ++i) EXPECT_LT(status_rows[i - 1].status, status_rows[i].status);
+  for (std::size_t i = 1; i < status_rows.size(); ++i)
+    EXPECT_LT(status_rows[i - 1].status, status_rows[i].status);
 }
 
 TEST(Statuses, AreKnownForEveryKindOfError) {
@@ -112,7 +117,8 @@ std::string date_at(std::int64_t seconds) {
 
 TEST(DateField, HasTheFixedForm) {
   EXPECT_EQ(date_at(0), "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n");
-  EXPECT_EQ(date_at(784111777), "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n");  // RFC 9110 5.6.7's example
+  EXPECT_EQ(date_at(784111777),
+            "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n");  // RFC 9110 5.6.7's example
   EXPECT_EQ(date_at(951782400), "Date: Tue, 29 Feb 2000 00:00:00 GMT\r\n");
   EXPECT_EQ(date_at(4107542399), "Date: Sun, 28 Feb 2100 23:59:59 GMT\r\n");
   EXPECT_EQ(date_at(4107542400), "Date: Mon, 01 Mar 2100 00:00:00 GMT\r\n");

@@ -1,11 +1,13 @@
-// Everything a server refuses: the table of rules, an example or more for each, and neighbours that pass.
+// Everything a server refuses: the table of rules, an example or more for each, and neighbours that
+// pass.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <set>
 
-#include "millrace/proto/http1/start_line.hpp"
 #include "proto/play.hpp"
+
+#include "millrace/proto/http1/start_line.hpp"
 
 namespace millrace::test {
 namespace {
@@ -18,8 +20,12 @@ struct Refused {
   std::string text;
 };
 
-std::string with_fields(std::string_view fields) { return "POST / HTTP/1.1\r\nHost: a\r\n" + std::string(fields) + "\r\n"; }
-std::string with_host(std::string_view host) { return "GET / HTTP/1.1\r\nHost:" + std::string(host) + "\r\n\r\n"; }
+std::string with_fields(std::string_view fields) {
+  return "POST / HTTP/1.1\r\nHost: a\r\n" + std::string(fields) + "\r\n";
+}
+std::string with_host(std::string_view host) {
+  return "GET / HTTP/1.1\r\nHost:" + std::string(host) + "\r\n\r\n";
+}
 std::string with_line(std::string_view line) { return std::string(line) + "\r\nHost: a\r\n\r\n"; }
 std::string chunked(std::string_view body) {
   return "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + std::string(body);
@@ -29,7 +35,9 @@ std::string many_fields(std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) text += "a: b\r\n";
   return text;
 }
-std::string trailers_of(std::size_t bytes) { return "0\r\na: " + std::string(bytes - 5, 'x') + "\r\n\r\n"; }
+std::string trailers_of(std::size_t bytes) {
+  return "0\r\na: " + std::string(bytes - 5, 'x') + "\r\n\r\n";
+}
 
 http::Limits small_limits() {
   http::Limits limits;
@@ -121,7 +129,8 @@ const std::vector<Refused>& refused() {
       {Rule::target, with_line("CONNECT http://a:80 HTTP/1.1")},
       // Fields.
       {Rule::head_size, "GET / HTTP/1.1\r\nHost: a\r\nb: " + std::string(500, 'x')},
-      {Rule::head_size, std::string("GET / HTTP/1.1\r\nHost: a\r\nb: ") + std::string(400 - 30, 'x') + "\r\n\r\n"},
+      {Rule::head_size,
+       std::string("GET / HTTP/1.1\r\nHost: a\r\nb: ") + std::string(400 - 30, 'x') + "\r\n\r\n"},
       {Rule::field_count, with_fields(many_fields(20))},
       {Rule::field_line, with_fields("ab\r\n")},
       {Rule::line_folding, with_fields("a: b\r\n c\r\n")},
@@ -143,7 +152,8 @@ const std::vector<Refused>& refused() {
       {Rule::field_name, with_fields("\xc3\xa9: c\r\n")},
       {Rule::field_name, with_fields("a\"b: c\r\n")},
       {Rule::field_value, with_fields("a: b\x01\r\n")},
-      {Rule::field_value, with_fields("a: \x0b" "chunked\r\n")},
+      {Rule::field_value, with_fields("a: \x0b"
+                                      "chunked\r\n")},
       {Rule::field_value, with_fields("a: b\x7f\r\n")},
       {Rule::field_value, with_fields("a: \x1b[0m\r\n")},
       // Host.
@@ -186,9 +196,12 @@ const std::vector<Refused>& refused() {
       {Rule::length_form, with_fields("Content-Length: 99999999999999999999999\r\n")},
       {Rule::length_repeated, with_fields("Content-Length: 3\r\nContent-Length: 3\r\n")},
       {Rule::length_repeated, with_fields("Content-Length: 3\r\ncontent-length: 4\r\n")},
-      {Rule::length_beside_coding, with_fields("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n")},
-      {Rule::length_beside_coding, with_fields("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n")},
-      {Rule::length_beside_coding, with_fields("Transfer-Encoding: chunked\r\na: b\r\nContent-Length: 0\r\n")},
+      {Rule::length_beside_coding,
+       with_fields("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n")},
+      {Rule::length_beside_coding,
+       with_fields("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n")},
+      {Rule::length_beside_coding,
+       with_fields("Transfer-Encoding: chunked\r\na: b\r\nContent-Length: 0\r\n")},
       {Rule::coding_in_http10, "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
       {Rule::coding_unknown, with_fields("Transfer-Encoding: gzip\r\n")},
       {Rule::coding_unknown, with_fields("Transfer-Encoding: gzip, chunked\r\n")},
@@ -197,13 +210,15 @@ const std::vector<Refused>& refused() {
       {Rule::coding_unknown, with_fields("Transfer-Encoding: chunked;q=1\r\n")},
       {Rule::coding_unknown, with_fields("Transfer-Encoding: \"chunked\"\r\n")},
       {Rule::coding_order, with_fields("Transfer-Encoding: chunked, chunked\r\n")},
-      {Rule::coding_order, with_fields("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n")},
+      {Rule::coding_order,
+       with_fields("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n")},
       {Rule::coding_order, with_fields("Transfer-Encoding: chunked, gzip\r\n")},
       {Rule::coding_order, with_fields("Transfer-Encoding:\r\n")},
       {Rule::coding_order, with_fields("Transfer-Encoding: ,chunked\r\n")},
       {Rule::coding_order, with_fields("Transfer-Encoding: chunked,\r\n")},
       {Rule::connect_with_body, "CONNECT a:80 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n"},
-      {Rule::connect_with_body, "CONNECT a:80 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"},
+      {Rule::connect_with_body,
+       "CONNECT a:80 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"},
       // Chunks.
       {Rule::chunk_size, chunked("x\r\n")},
       {Rule::chunk_size, chunked("\r\n")},
@@ -260,7 +275,8 @@ const std::vector<Refused>& refused() {
 http::Limits limits_for(Rule rule, std::string_view text) {
   auto limits = small_limits();
   // Two rows need a limit to be nearer, or farther, than the others.
-  if (rule == Rule::field_count && text.find("chunked") != std::string_view::npos) limits.field_count = 9;
+  if (rule == Rule::field_count && text.find("chunked") != std::string_view::npos)
+    limits.field_count = 9;
   if (rule == Rule::head_size) limits.head_bytes = 399;
   if (rule == Rule::method) limits.head_bytes = 4000;
   return limits;
@@ -286,7 +302,8 @@ TEST(Refusals, ComeFromEveryExampleAtEveryCut) {
       ASSERT_EQ(owner.codec->afterwards(), proto::Afterwards::close_lingering);
       ASSERT_EQ(owner.events.find("answer"), std::string::npos);
       // No head that breaks a rule reaches the application.
-      bool const is_in_body = row.text.find("chunked\r\n\r\n") != std::string::npos && row.text.back() != '\0' &&
+      bool const is_in_body = row.text.find("chunked\r\n\r\n") != std::string::npos &&
+                              row.text.back() != '\0' &&
                               owner.events.starts_with("1 POST / @a body\n");
       ASSERT_TRUE(owner.events.empty() || is_in_body) << owner.events;
     }
@@ -299,7 +316,8 @@ TEST(Refusals, HaveAnExampleForEveryRuleThatAServerAnswers) {
   for (auto const& row : http1::rule_table) {
     // These are about responses, or shown in tests of their own.
     using enum Rule;
-    static const std::set<Rule> elsewhere{status_line, coding_without_body, cut_short, header_time, body_time};
+    static const std::set<Rule> elsewhere{status_line, coding_without_body, cut_short, header_time,
+                                          body_time};
     if (row.status == 0 || elsewhere.contains(row.rule)) continue;
     EXPECT_TRUE(shown.contains(row.rule)) << row.says;
   }

@@ -17,7 +17,8 @@ LineScan::Outcome by_the_book(const std::string& text) {
     char const before = i > 0 ? text[i - 1] : ' ';
     if ((text[i] == '\n') != (before == '\r')) return {Found::bad_line_end, i};
     if (text[i] == '\0') return {Found::nul, i};
-    if (text[i] == '\n' && i >= 3 && text.compare(i - 3, 4, "\r\n\r\n") == 0) return {Found::end, i + 1};
+    if (text[i] == '\n' && i >= 3 && text.compare(i - 3, 4, "\r\n\r\n") == 0)
+      return {Found::end, i + 1};
   }
   return {};
 }
@@ -40,12 +41,18 @@ TEST(LineScan, AgreesWithTheDefinitionAtEveryCut) {
       auto const size = random.next() % 200;
       while (text.size() < size) {
         auto const pick = random.next() % range;
-        if (pick == 0) text += '\r';
-        else if (pick == 1) text += '\n';
-        else if (pick == 2) text += "\r\n";
-        else if (pick == 3) text += "\r\n\r\n";
-        else if (pick == 4) text += range == 256 ? 'x' : '\0';
-        else text += 'x';
+        if (pick == 0)
+          text += '\r';
+        else if (pick == 1)
+          text += '\n';
+        else if (pick == 2)
+          text += "\r\n";
+        else if (pick == 3)
+          text += "\r\n\r\n";
+        else if (pick == 4)
+          text += range == 256 ? 'x' : '\0';
+        else
+          text += 'x';
       }
       auto const expected = by_the_book(text);
       for (std::size_t cut = 0; cut <= text.size(); ++cut) {
@@ -73,7 +80,9 @@ TEST(LineScan, TakesAnEmptyLineForTheEndBehindALine) {
   EXPECT_EQ(got.at, 2U);
 }
 
-TEST(LineScan, SeesNoEndInAnEmptyFirstLine) { EXPECT_EQ(LineScan{}("\r\nx").found, Found::nothing); }
+TEST(LineScan, SeesNoEndInAnEmptyFirstLine) {
+  EXPECT_EQ(LineScan{}("\r\nx").found, Found::nothing);
+}
 
 }  // namespace
 }  // namespace millrace::http1

@@ -14,12 +14,14 @@ const std::string get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const std::string ok_1 = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nanswer 1";
 
 std::string ok(int stream, std::string_view extra = "") {
-  return "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n" + std::string(extra) + "\r\nanswer " + std::to_string(stream);
+  return "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n" + std::string(extra) + "\r\nanswer " +
+         std::to_string(stream);
 }
 
 // The same conversation at every cut of what the client sends.
 void expect_at_every_cut(std::string_view sent, std::string_view events, std::string_view output,
-                         Afterwards afterwards = Afterwards::go_on, const http::Limits& limits = default_limits) {
+                         Afterwards afterwards = Afterwards::go_on,
+                         const http::Limits& limits = default_limits) {
   for (auto const& cut : cuts(sent)) {
     SCOPED_TRACE(where(cut));
     Owner owner(Side::server, answer_all, limits);
@@ -34,12 +36,15 @@ void expect_at_every_cut(std::string_view sent, std::string_view events, std::st
 TEST(Http1Server, AnswersARequest) { expect_at_every_cut(get, "1 GET / @a end\n", ok_1); }
 
 TEST(Http1Server, TellsTheApplicationEveryPartOfAHead) {
-  expect_at_every_cut("PROPFIND /a%20b/../c?d=%20 HTTP/1.1\r\nHost: x.example:8080\r\nX-One:  1 \r\nx-two:\r\nX-One: 2\r\n\r\n",
-                      "1 PROPFIND /c?d=%20 @x.example:8080 {X-One=1} {x-two=} {X-One=2} end\n", ok_1);
+  expect_at_every_cut(
+      "PROPFIND /a%20b/../c?d=%20 HTTP/1.1\r\nHost: x.example:8080\r\nX-One:  1 "
+      "\r\nx-two:\r\nX-One: 2\r\n\r\n",
+      "1 PROPFIND /c?d=%20 @x.example:8080 {X-One=1} {x-two=} {X-One=2} end\n", ok_1);
 }
 
 TEST(Http1Server, LetsAnAbsoluteTargetOverrideHost) {
-  expect_at_every_cut("GET http://b:81/c HTTP/1.1\r\nHost: a\r\n\r\n", "1 GET /c @b:81 end\n", ok_1);
+  expect_at_every_cut("GET http://b:81/c HTTP/1.1\r\nHost: a\r\n\r\n", "1 GET /c @b:81 end\n",
+                      ok_1);
 }
 
 TEST(Http1Server, ReadsABodyWithALength) {
@@ -61,8 +66,10 @@ TEST(Http1Server, ReadsAnEmptyChunkedBody) {
 
 TEST(Http1Server, AnswersPipelinedRequestsInOrder) {
   auto const post = "POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi\r\n";
-  expect_at_every_cut(get + post + get,
-                      "1 GET / @a end\n2 POST /p @a length=2 body\n2 data hi\n2 end\n3 GET / @a end\n", ok(1) + ok(2) + ok(3));
+  expect_at_every_cut(
+      get + post + get,
+      "1 GET / @a end\n2 POST /p @a length=2 body\n2 data hi\n2 end\n3 GET / @a end\n",
+      ok(1) + ok(2) + ok(3));
 }
 
 TEST(Http1Server, LeavesAPipelinedRequestAloneUntilTheFirstIsAnswered) {
@@ -75,7 +82,8 @@ TEST(Http1Server, LeavesAPipelinedRequestAloneUntilTheFirstIsAnswered) {
   EXPECT_EQ(owner.output, "HTTP/1.1 204 No Content\r\n\r\n");
 }
 
-// ---------------------------------------------------------------------------------------------- credit
+// ----------------------------------------------------------------------------------------------
+// credit
 
 TEST(Http1Server, ConsumesNoBodyWithoutCredit) {
   Owner owner(Side::server, nullptr);
@@ -95,7 +103,9 @@ TEST(Http1Server, ConsumesNoBodyWithoutCredit) {
 
 TEST(Http1Server, CountsOnlyDataAsCreditInAChunkedBody) {
   Owner owner(Side::server, nullptr);
-  owner.feed("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n0123\r\n3\r\n456\r\n0\r\n\r\n");
+  owner.feed(
+      "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n4\r\n0123\r\n3\r\n456\r\n0\r\n\r\n");
   EXPECT_EQ(owner.take_events(), "1 POST / @a body\n");
   owner.say(1, http::Credit{5});
   EXPECT_EQ(owner.take_events(), "1 data 01234\n");
@@ -112,9 +122,11 @@ TEST(Http1Server, IgnoresCreditForABodyThatIsOver) {
   EXPECT_EQ(owner.output, "");
 }
 
-// ---------------------------------------------------------------------------------------------- expectations
+// ----------------------------------------------------------------------------------------------
+// expectations
 
-const std::string expecting = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n";
+const std::string expecting =
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n";
 
 TEST(Http1Server, SendsContinueWhenTheBodyIsWanted) {
   Owner owner(Side::server, nullptr);
@@ -142,14 +154,16 @@ TEST(Http1Server, ClosesWhenItAnswersInsteadOfContinuing) {
   Owner owner(Side::server, nullptr);
   owner.feed(expecting);
   owner.say(1, response(413, ""));
-  EXPECT_EQ(owner.output, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+  EXPECT_EQ(owner.output,
+            "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
   EXPECT_EQ(owner.codec->afterwards(), Afterwards::close_lingering);
 }
 
 TEST(Http1Server, SendsNoContinueOnceTheFinalResponseHasBegun) {
   Owner owner(Side::server, nullptr);
   owner.feed(expecting);
-  owner.say(1, http::ResponseHead{.status = 200, .preset = nullptr, .fields = {}, .content_length = 1});
+  owner.say(
+      1, http::ResponseHead{.status = 200, .preset = nullptr, .fields = {}, .content_length = 1});
   owner.say(1, http::Credit{10});
   EXPECT_EQ(owner.output, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\n");
 }
@@ -157,23 +171,33 @@ TEST(Http1Server, SendsNoContinueOnceTheFinalResponseHasBegun) {
 TEST(Http1Server, LetsTheApplicationSendItsOwnContinue) {
   Owner owner(Side::server, nullptr);
   owner.feed(expecting);
-  owner.say(1, http::ResponseHead{.status = 100, .preset = nullptr, .fields = {}, .content_length = {}});
+  owner.say(
+      1, http::ResponseHead{.status = 100, .preset = nullptr, .fields = {}, .content_length = {}});
   owner.say(1, http::Credit{10});
   EXPECT_EQ(owner.output, "HTTP/1.1 100 Continue\r\n\r\n");
 }
 
-// ---------------------------------------------------------------------------------------------- unread bodies
+// ----------------------------------------------------------------------------------------------
+// unread bodies
 
 TEST(Http1Server, DiscardsAnUnreadBodyAndKeepsTheConnection) {
-  for (std::string const body : {"Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\na: b\r\n\r\n"}) {
+  for (std::string const body :
+       {"Content-Length: 5\r\n\r\nhello",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\na: b\r\n\r\n"}) {
     auto const text = "POST / HTTP/1.1\r\nHost: a\r\n" + body + get;
     for (auto const& cut : cuts(text)) {
       SCOPED_TRACE(where(cut));
-      Owner owner(Side::server, [](Owner& o, const http::Event& event) { o.say(event.stream, response(200, "x")); });
+      Owner owner(Side::server, [](Owner& o, const http::Event& event) {
+        o.say(event.stream, response(200, "x"));
+      });
       for (auto const piece : cut) owner.feed(piece);
       ASSERT_FALSE(owner.has_failed());
-      ASSERT_TRUE(owner.events.starts_with("1 POST") && owner.events.ends_with("\n2 GET / @a end\n")) << owner.events;
-      ASSERT_EQ(owner.output, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx");
+      ASSERT_TRUE(owner.events.starts_with("1 POST") &&
+                  owner.events.ends_with("\n2 GET / @a end\n"))
+          << owner.events;
+      ASSERT_EQ(owner.output,
+                "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxHTTP/1.1 200 OK\r\nContent-Length: "
+                "1\r\n\r\nx");
     }
   }
 }
@@ -183,7 +207,8 @@ TEST(Http1Server, ClosesOverABodyTooLongToDiscard) {
   limits.discard_bytes = 10;
   for (std::size_t const length : {10U, 11U}) {
     Owner owner(Side::server, nullptr, limits);
-    owner.feed("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(length) + "\r\n\r\n");
+    owner.feed("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(length) +
+               "\r\n\r\n");
     owner.say(1, response(200, ""));
     bool const closes = length > 10;
     EXPECT_EQ(owner.output.find("Connection: close") != std::string::npos, closes);
@@ -214,25 +239,30 @@ TEST(Http1Server, GoesOnReadingWhileItStreamsItsAnswer) {
   owner.say(1, data("def"));
   owner.say(1, http::End{});
   EXPECT_EQ(owner.events, "1 POST / @a length=6 body\n1 data abcdef\n1 end\n");
-  EXPECT_EQ(owner.output, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n");
+  EXPECT_EQ(
+      owner.output,
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n");
   EXPECT_EQ(owner.codec->afterwards(), Afterwards::go_on);
 }
 
-// ---------------------------------------------------------------------------------------------- persistence
+// ----------------------------------------------------------------------------------------------
+// persistence
 
 TEST(Http1Server, ClosesWhenTheClientAsksForIt) {
-  expect_at_every_cut("GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n", "1 GET / @a last end\n",
-                      ok(1, "Connection: close\r\n"), Afterwards::close);
+  expect_at_every_cut("GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n",
+                      "1 GET / @a last end\n", ok(1, "Connection: close\r\n"), Afterwards::close);
 }
 
 TEST(Http1Server, ClosesBehindAnAnswerToHttp10) {
-  expect_at_every_cut("GET / HTTP/1.0\r\n\r\n", "1 GET / @ 1.0 last end\n", ok(1, "Connection: close\r\n"), Afterwards::close);
+  expect_at_every_cut("GET / HTTP/1.0\r\n\r\n", "1 GET / @ 1.0 last end\n",
+                      ok(1, "Connection: close\r\n"), Afterwards::close);
 }
 
 TEST(Http1Server, KeepsAnHttp10ConnectionThatAsksForIt) {
   expect_at_every_cut("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\nGET / HTTP/1.0\r\n\r\n",
                       "1 GET / @ 1.0 end\n2 GET / @ 1.0 last end\n",
-                      ok(1, "Connection: keep-alive\r\n") + ok(2, "Connection: close\r\n"), Afterwards::close);
+                      ok(1, "Connection: keep-alive\r\n") + ok(2, "Connection: close\r\n"),
+                      Afterwards::close);
 }
 
 TEST(Http1Server, EndsAStreamToHttp10ByClosing) {
@@ -249,7 +279,8 @@ TEST(Http1Server, EndsAStreamToHttp10ByClosing) {
 TEST(Http1Server, SendsNoInterimResponseToHttp10) {
   Owner owner(Side::server, nullptr);
   owner.feed("GET / HTTP/1.0\r\n\r\n");
-  owner.say(1, http::ResponseHead{.status = 103, .preset = nullptr, .fields = {}, .content_length = {}});
+  owner.say(
+      1, http::ResponseHead{.status = 103, .preset = nullptr, .fields = {}, .content_length = {}});
   EXPECT_EQ(owner.output, "");
 }
 
@@ -266,7 +297,8 @@ TEST(Http1Server, AnswersWhatIsOpenBeforeItGoesAway) {
   EXPECT_EQ(owner.codec->afterwards(), Afterwards::go_on);
   owner.say(1, response(200, ""));
   EXPECT_EQ(owner.output, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-  EXPECT_EQ(owner.codec->afterwards(), Afterwards::close_lingering) << "the client may be sending its next request";
+  EXPECT_EQ(owner.codec->afterwards(), Afterwards::close_lingering)
+      << "the client may be sending its next request";
 }
 
 TEST(Http1Server, FinishesAHeadThatHasBegunBeforeItGoesAway) {
@@ -278,7 +310,8 @@ TEST(Http1Server, FinishesAHeadThatHasBegunBeforeItGoesAway) {
   EXPECT_EQ(owner.output, ok(1, "Connection: close\r\n"));
 }
 
-// ---------------------------------------------------------------------------------------------- ends
+// ----------------------------------------------------------------------------------------------
+// ends
 
 TEST(Http1Server, TakesAnEndBetweenRequestsForAnEnd) {
   Owner owner(Side::server, answer_all);
@@ -340,13 +373,16 @@ TEST(Http1Server, PutsDateIntoRefusals) {
   Owner owner(Side::server, nullptr, default_limits, &date);
   owner.feed("x\r\n\r\n");
   EXPECT_EQ(owner.output,
-            "HTTP/1.1 400 Bad Request\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: 12\r\nConnection: close\r\n"
+            "HTTP/1.1 400 Bad Request\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: "
+            "12\r\nConnection: close\r\n"
             "Content-Type: text/plain; charset=utf-8\r\n\r\nBad Request\n");
 }
 
-// ---------------------------------------------------------------------------------------------- switches
+// ----------------------------------------------------------------------------------------------
+// switches
 
-const std::string upgrade = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n";
+const std::string upgrade =
+    "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
 TEST(Http1Server, HandsTheStreamOverBehind101WithLeftOverBytes) {
   auto const text = upgrade + "\x81\x05hello";
@@ -357,7 +393,9 @@ TEST(Http1Server, HandsTheStreamOverBehind101WithLeftOverBytes) {
     });
     for (auto const piece : cut) owner.feed(piece);
     ASSERT_EQ(owner.events, "1 GET /ws @a upgrade end\n");
-    ASSERT_EQ(owner.output, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    ASSERT_EQ(
+        owner.output,
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
     ASSERT_EQ(owner.codec->afterwards(), Afterwards::hand_over);
     ASSERT_EQ(owner.pending, "\x81\x05hello");
   }
@@ -394,7 +432,8 @@ TEST(Http1Server, MayRefuseATunnelAndGoOn) {
   EXPECT_EQ(owner.events, "1 CONNECT  @b:443 end\n2 GET / @a end\n");
 }
 
-// ---------------------------------------------------------------------------------------------- time
+// ----------------------------------------------------------------------------------------------
+// time
 
 TEST(Http1Server, LetsAnIdleConnectionGoQuietly) {
   Owner owner(Side::server, answer_all);
@@ -418,7 +457,8 @@ TEST(Http1Server, TellsASlowHeadThatTimeIsUp) {
   owner.feed("G");
   owner.now = 6;
   owner.feed("E");
-  EXPECT_EQ(owner.codec->deadline(), 5 + default_limits.header_timeout) << "counted from the first byte";
+  EXPECT_EQ(owner.codec->deadline(), 5 + default_limits.header_timeout)
+      << "counted from the first byte";
   owner.tick_at(owner.codec->deadline());
   ASSERT_TRUE(owner.has_failed());
   EXPECT_EQ(owner.error->code, Errc::header_timeout);
@@ -466,14 +506,16 @@ TEST(Http1Server, GivesUpDiscardingABodyThatDoesNotCome) {
   EXPECT_EQ(owner.codec->afterwards(), Afterwards::close_lingering);
 }
 
-// ---------------------------------------------------------------------------------------------- limits
+// ----------------------------------------------------------------------------------------------
+// limits
 
 TEST(Http1Server, TakesAHeadUpToItsLimits) {
   auto const padded = "GET / HTTP/1.1\r\nHost: a\r\nb: " + std::string(100, 'x') + "\r\n\r\n";
   http::Limits limits;
   limits.head_bytes = padded.size();
-  expect_at_every_cut(padded + get, "1 GET / @a {b=" + std::string(100, 'x') + "} end\n2 GET / @a end\n", ok(1) + ok(2),
-                      Afterwards::go_on, limits);
+  expect_at_every_cut(padded + get,
+                      "1 GET / @a {b=" + std::string(100, 'x') + "} end\n2 GET / @a end\n",
+                      ok(1) + ok(2), Afterwards::go_on, limits);
   limits.head_bytes = padded.size() - 1;
   for (auto const& cut : cuts(padded)) {
     Owner owner(Side::server, answer_all, limits);

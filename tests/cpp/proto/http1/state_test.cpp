@@ -7,7 +7,8 @@
 namespace millrace::http1 {
 namespace {
 
-constexpr std::array all_states{State::idle, State::body, State::done, State::switched, State::closed};
+constexpr std::array all_states{State::idle, State::body, State::done, State::switched,
+                                State::closed};
 constexpr std::array all_inputs{Input::interim, Input::head,      Input::data,  Input::end,
                                 Input::next,    Input::switch_to, Input::close, Input::abort};
 static_assert(all_states.size() == state_count && all_inputs.size() == input_count);
@@ -43,7 +44,8 @@ TEST(StateTable, HasEachStepOnce) {
 }
 
 TEST(StateTable, LeadsEveryLivingStateToAnEnd) {
-  for (auto const from : {State::idle, State::body, State::done}) EXPECT_EQ(next(from, Input::abort), State::closed);
+  for (auto const from : {State::idle, State::body, State::done})
+    EXPECT_EQ(next(from, Input::abort), State::closed);
 }
 
 }  // namespace

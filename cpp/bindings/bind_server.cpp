@@ -1,0 +1,150 @@
+#include "bind_server.hpp"
+
+#include <pybind11/stl.h>
+
+#include <cmath>
+
+#include "bind_work.hpp"
+#include "python_calls/engine.hpp"
+#include "unwrap.hpp"
+
+namespace py = pybind11;
+
+namespace millrace::bindings {
+namespace {
+
+using http::Limits;
+using python::AppHooks;
+using python::Engine;
+using python::Ref;
+using python::RouteRow;
+using server::Options;
+
+double seconds(base::Duration nanoseconds) { return static_cast<double>(nanoseconds) * 1e-9; }
+base::Duration nanoseconds(double seconds) {
+  // 146 years: what is longer, infinity included, means no limit and must not overflow.
+  constexpr double longest = 4.6e9;
+  return static_cast<base::Duration>(std::llround(std::fmin(seconds, longest) * 1e9));
+}
+
+Ref ref(const py::object& object) { return Ref::borrow(object.ptr()); }
+
+std::unique_ptr<server::Handler> make_other(const RouteRow& row) {
+  return row.kind == "work" ? make_work_handler(row.target.get()) : nullptr;
+}
+
+// What returned no error may have left a Python exception.
+template <class T>
+T checked(T value) {
+  if (PyErr_Occurred()) throw py::error_already_set();
+  return value;
+}
+
+std::unique_ptr<Engine> make_engine(const Options& options, const std::vector<RouteRow>& rows, const AppHooks& hooks) {
+  return unwrap(Engine::make(options, rows, hooks, make_other));
+}
+
+// A server holds the app, and an app may hold its server: the collector has to see both.
+void add_traversal(PyHeapTypeObject* heap_type) {
+  auto* const type = &heap_type->ht_type;
+  type->tp_flags |= Py_TPFLAGS_HAVE_GC;
+  type->tp_traverse = [](PyObject* self, visitproc visit, void* arg) {
+    Py_VISIT(Py_TYPE(self));
+    if (!py::detail::is_holder_constructed(self)) return 0;
+    return py::cast<const Engine&>(py::handle(self)).traverse(visit, arg);
+  };
+  type->tp_clear = [](PyObject*) { return 0; };
+}
+
+template <auto field>
+void limit_seconds(py::class_<Limits>& limits, const char* name) {
+  limits.def_property(
+      name, [](const Limits& one) { return seconds(one.*field); },
+      [](Limits& one, double value) { one.*field = nanoseconds(value); });
+}
+
+template <auto field>
+void pump_seconds(py::class_<Options>& options, const char* name) {
+  options.def_property(
+      name, [](const Options& one) { return seconds(one.connection.pump.*field); },
+      [](Options& one, double value) { one.connection.pump.*field = nanoseconds(value); });
+}
+
+template <auto field>
+void connection_flag(py::class_<Options>& options, const char* name) {
+  options.def_property(
+      name, [](const Options& one) { return one.connection.*field; },
+      [](Options& one, bool value) { one.connection.*field = value; });
+}
+
+void bind_options(py::module_& module) {
+  py::class_<Limits> limits(module, "Limits");
+  limits.def(py::init<>())
+      .def_readwrite("target_bytes", &Limits::target_bytes)
+      .def_readwrite("head_bytes", &Limits::head_bytes)
+      .def_readwrite("field_count", &Limits::field_count)
+      .def_readwrite("chunk_line_bytes", &Limits::chunk_line_bytes)
+      .def_readwrite("trailer_bytes", &Limits::trailer_bytes)
+      .def_readwrite("discard_bytes", &Limits::discard_bytes);
+  limit_seconds<&Limits::header_timeout>(limits, "header_timeout");
+  limit_seconds<&Limits::body_timeout>(limits, "body_timeout");
+  limit_seconds<&Limits::idle_timeout>(limits, "idle_timeout");
+
+  py::class_<Options> options(module, "ServerOptions");
+  options.def(py::init<>())
+      .def_readwrite("bind", &Options::bind)
+      .def_readwrite("recipe", &Options::recipe)
+      .def_readwrite("limits", &Options::limits)
+      .def_readwrite("backlog", &Options::backlog)
+      .def_readwrite("body_bytes", &Options::body_bytes)
+      .def_readwrite("max_connections", &Options::max_connections)
+      .def_readwrite("max_in_flight", &Options::max_in_flight)
+      .def_property(
+          "high_water_bytes", [](const Options& one) { return one.connection.pump.high_water_bytes; },
+          [](Options& one, std::size_t value) { one.connection.pump.high_water_bytes = value; });
+  connection_flag<&conn::ServerConnectionOptions::half_close>(options, "half_close");
+  connection_flag<&conn::ServerConnectionOptions::journey>(options, "journey");
+  pump_seconds<&conn::PumpOptions::write_timeout>(options, "write_timeout");
+  pump_seconds<&conn::PumpOptions::linger_timeout>(options, "linger_timeout");
+}
+
+}  // namespace
+
+void bind_server(py::module_& module) {
+  using namespace py::literals;
+  bind_options(module);
+
+  py::class_<RouteRow>(module, "Route")
+      .def(py::init([](std::vector<std::string> methods, std::string pattern, std::string kind, const py::object& target) {
+             return RouteRow{std::move(methods), std::move(pattern), std::move(kind), ref(target)};
+           }),
+           "methods"_a, "pattern"_a, "kind"_a, "target"_a);
+
+  py::class_<AppHooks>(module, "AppHooks")
+      .def(py::init([](const py::object& app, const py::object& on_exception, const py::object& on_background) {
+             return AppHooks{ref(app), ref(on_exception), ref(on_background)};
+           }),
+           py::kw_only(), "app"_a, "on_exception"_a, "on_background"_a);
+
+  py::class_<Engine>(module, "Server", py::custom_type_setup(add_traversal))
+      .def(py::init(&make_engine), "options"_a, "routes"_a, "hooks"_a)
+      .def("listen", [](Engine& engine) { unwrap(engine.listen()); })
+      .def("run_loops",
+           [](Engine& engine) {
+             unwrap(engine.run_loops());
+             checked(0);
+           })
+      .def("accept", [](Engine& engine) { unwrap(engine.accept()); })
+      .def("stop_accepting", [](Engine& engine) { unwrap(engine.stop_accepting()); })
+      .def("drain", [](Engine& engine, double patience) { return checked(unwrap(engine.drain(patience))); }, "seconds"_a)
+      .def("stop_loops", [](Engine& engine) { unwrap(engine.stop_loops()); })
+      .def_property_readonly("endpoints", &Engine::endpoints)
+      .def_property_readonly("ports", &Engine::ports)
+      .def("asyncio_loop",
+           [](Engine& engine) { return py::reinterpret_borrow<py::object>(checked(engine.asyncio_loop())); })
+      .def("stats", [](const Engine& engine) { return py::reinterpret_steal<py::object>(checked(engine.stats())); })
+      .def("journey", &Engine::journey)
+      .def("reset_journey", &Engine::reset_journey);
+}
+
+}  // namespace millrace::bindings

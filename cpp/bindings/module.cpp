@@ -1,0 +1,39 @@
+// millrace._core: the compiled engine.
+#include <pybind11/pybind11.h>
+
+#include "bind_exec.hpp"
+#include "bind_http.hpp"
+#include "bind_lab.hpp"
+#include "bind_observe.hpp"
+#include "bind_server.hpp"
+#include "bind_work.hpp"
+#include "errors.hpp"
+#include "python_calls/engine.hpp"
+
+namespace py = pybind11;
+using namespace millrace;
+
+namespace {
+
+// At interpreter exit threads of ours would wake up to no interpreter; a forked child has none of them.
+void watch_the_end(py::module_& module) {
+  module.def("_stop_all", &python::Engine::stop_all);
+  module.def("_forget_all", &python::Engine::forget_all);
+  py::module_::import("atexit").attr("register")(module.attr("_stop_all"));
+  py::module_::import("os").attr("register_at_fork")(py::arg("after_in_child") = module.attr("_forget_all"));
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, module) {
+  module.doc() = "The compiled engine: names and lifetimes.";
+  module.attr("__version__") = MILLRACE_VERSION;
+  bindings::bind_errors(module);
+  bindings::bind_exec(module);
+  bindings::bind_http(module);
+  bindings::bind_observe(module);
+  bindings::bind_server(module);
+  bindings::bind_work(module);
+  bindings::bind_lab(module);
+  watch_the_end(module);
+}

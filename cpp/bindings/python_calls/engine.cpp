@@ -1,0 +1,294 @@
+#include "engine.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "engine_parts.hpp"
+#include "handlers.hpp"
+#include "millrace/server/constant.hpp"
+#include "response.hpp"
+#include "answer.hpp"
+
+namespace millrace::python {
+namespace {
+
+using base::Errc;
+
+// Gives the GIL up while it lives, on a thread of the user's.
+class WithoutGil {
+ public:
+  WithoutGil() : state_(PyEval_SaveThread()) {}
+  WithoutGil(const WithoutGil&) = delete;
+  WithoutGil& operator=(const WithoutGil&) = delete;
+  ~WithoutGil() { PyEval_RestoreThread(state_); }
+
+ private:
+  PyThreadState* state_;
+};
+
+// Every engine there is. The GIL is what guards it.
+std::vector<Engine*>& engines() {
+  static auto* const all = new std::vector<Engine*>;
+  return *all;
+}
+
+// Engines that were dropped on one of their own threads and are being stopped on others.
+struct Stopping {
+  std::mutex lock;
+  std::condition_variable none;
+  int count = 0;
+};
+Stopping& stopping() {
+  static auto* const all = new Stopping;
+  return *all;
+}
+
+base::Status not_a_route(const RouteRow& row, const char* why) {
+  return base::failure(Errc::invalid_option, {}, "route '" + row.pattern + "': " + why);
+}
+
+base::Result<std::unique_ptr<server::Handler>> make_constant(const RouteRow& row) {
+  PreparedAnswer answer;
+  if (!PyObject_TypeCheck(row.target.get(), &response_type) || !prepare(row.target.get(), answer) ||
+      answer.form != PreparedAnswer::Form::whole) {
+    PyErr_Clear();
+    return base::Error{Errc::invalid_option, {}, "route '" + row.pattern + "': a constant answer is a Response with a body at hand"};
+  }
+  http::Fields fields;
+  for (auto const* from : {answer.head.preset, const_cast<const http::Fields*>(&answer.head.fields)})
+    for (std::size_t i = 0; from && i < from->size(); ++i) fields.add(from->name(i), from->value(i));
+  return std::unique_ptr<server::Handler>(
+      std::make_unique<server::Constant>(answer.head.status, std::move(fields), std::string(answer.bytes)));
+}
+
+}  // namespace
+
+std::vector<PathParameter> path_parameters(std::string_view pattern) {
+  std::vector<PathParameter> parameters;
+  for (std::size_t open = pattern.find('{'); open != pattern.npos; open = pattern.find('{', open + 1)) {
+    auto const inner = pattern.substr(open + 1, pattern.find('}', open) - open - 1);
+    auto const colon = inner.find(':');
+    auto const type = colon == inner.npos ? std::string_view("str") : inner.substr(colon + 1);
+    PathParameter parameter;
+    auto* name = to_str(inner.substr(0, colon));
+    PyUnicode_InternInPlace(&name);
+    parameter.name = Ref(name);
+    if (type == "int") parameter.kind = PathParameter::Kind::integer;
+    if (type == "float") parameter.kind = PathParameter::Kind::real;
+    if (type == "uuid") parameter.kind = PathParameter::Kind::uuid;
+    parameters.push_back(std::move(parameter));
+  }
+  return parameters;
+}
+
+// ---------------------------------------------------------------------------------------------- building
+
+base::Status Engine::Parts::add(const RouteRow& row, server::Router& router, MakeHandler make_other) {
+  std::unique_ptr<server::Handler> handler;
+  if (row.kind == "constant") {
+    auto constant = make_constant(row);
+    if (!constant) return constant.take_status();
+    handler = std::move(*constant);
+  } else if (row.kind == "function" || row.kind == "coroutine") {
+    if (!PyCallable_Check(row.target.get())) return not_a_route(row, "its target cannot be called");
+    routes.push_back({&application, row.pattern, Ref(to_str(row.pattern)), {}, row.target});
+    auto const& route = routes.back();
+    if (row.kind == "function") {
+      has_functions = true;
+      handler = std::make_unique<PlainHandler>(route);
+    } else {
+      has_coroutines = true;
+      handler = std::make_unique<CoroutineHandler>(route);
+    }
+  } else {
+    handler = make_other(row);
+    if (!handler) return not_a_route(row, ("unknown kind '" + row.kind + "'").c_str());
+  }
+  handlers.push_back(std::move(handler));
+  if (auto status = router.add(row.methods, row.pattern, *handlers.back()); !status) return status;
+  // Only a pattern that the router has accepted can be taken apart without checks.
+  if (row.kind == "function" || row.kind == "coroutine") routes.back().parameters = path_parameters(row.pattern);
+  return {};
+}
+
+base::Result<std::unique_ptr<Engine>> Engine::make(server::Options options, const std::vector<RouteRow>& rows,
+                                                   const AppHooks& hooks, MakeHandler make_other) {
+  if (auto status = exec::check(options.recipe); !status) return status;
+  auto parts = std::make_unique<Parts>(options);
+  parts->application.app = hooks.app;
+  parts->application.on_exception = hooks.on_exception;
+  parts->application.on_background = hooks.on_background;
+  parts->application.body_bytes = options.body_bytes;
+  server::Router router;
+  for (auto const& row : rows)
+    if (auto status = parts->add(row, router, make_other); !status) return status;
+  auto& reports = parts->reports;
+  auto const make_sink = [&reports, journey = options.connection.journey](std::size_t) {
+    auto report = std::make_unique<observe::StageReport>(journey);
+    reports.push_back(report.get());
+    return report;
+  };
+  parts->server = std::make_unique<server::Server>(std::move(options), std::move(router), &parts->runner,
+                                                   &parts->worker_guard, make_sink);
+  // The server shows its queue for looking at; a streamed body goes through it again.
+  parts->application.queue = const_cast<exec::WorkerQueue*>(parts->server->queue());
+  return std::unique_ptr<Engine>(new Engine(std::move(parts)));
+}
+
+Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) { engines().push_back(this); }
+
+base::Status Engine::usable() const {
+  if (!parts_) return base::failure(Errc::wrong_state, {}, "the server belongs to the parent of this process");
+  if (is_thread_of(parts_.get())) return base::failure(Errc::wrong_state, {}, "a handler cannot control its own server");
+  return {};
+}
+
+// ---------------------------------------------------------------------------------------------- life
+
+base::Status Engine::listen() {
+  if (auto status = usable(); !status) return status;
+  WithoutGil const unlocked;
+  return parts_->server->listen();
+}
+
+bool Engine::make_host() {
+  auto& p = *parts_;
+  p.asyncio_is_alone = p.is_running || !p.runs_handlers_on_loops() || !(p.has_functions || p.has_coroutines);
+  p.asyncio = AsyncioHost::make(p.asyncio_is_alone ? nullptr : &p.server->loop(0));
+  p.application.asyncio = p.asyncio.get();
+  return p.asyncio != nullptr;
+}
+
+base::Status Engine::run_loops() {
+  if (auto status = usable(); !status) return status;
+  auto& p = *parts_;
+  if (p.has_coroutines && !p.asyncio && !make_host()) return {};
+  bool const python = p.has_functions && p.runs_handlers_on_loops();
+  p.runner.set(python ? LoopRunner::Runs::python : LoopRunner::Runs::native,
+               p.asyncio_is_alone ? nullptr : p.asyncio.get());
+  p.is_running = true;
+  if (p.asyncio && p.asyncio_is_alone) p.asyncio->run_alone(&p);
+  p.server->run_loops();
+  return {};
+}
+
+base::Status Engine::accept() {
+  if (auto status = usable(); !status) return status;
+  WithoutGil const unlocked;
+  return parts_->server->accept();
+}
+
+base::Status Engine::stop_accepting() {
+  if (auto status = usable(); !status) return status;
+  WithoutGil const unlocked;
+  parts_->server->stop_accepting();
+  return {};
+}
+
+base::Result<std::size_t> Engine::drain(double seconds) {
+  if (auto status = usable(); !status) return status;
+  auto const deadline = net::Reactor::clock() + static_cast<base::Duration>(std::min(seconds, 1e9) * 1e9);
+  for (;;) {
+    std::size_t left = 0;
+    auto const now = net::Reactor::clock();
+    {
+      WithoutGil const unlocked;
+      // In slices, so that Ctrl-C is heard.
+      left = parts_->server->drain(std::min(deadline, now + base::milliseconds(50)));
+    }
+    if (PyErr_CheckSignals() < 0 || now >= deadline || parts_->server->connections() == 0) return left;
+  }
+}
+
+base::Status Engine::stop_loops() {
+  if (!parts_) return {};
+  if (auto status = usable(); !status) return status;
+  parts_->stop();
+  return {};
+}
+
+void Engine::Parts::stop() {
+  if (!server) return;
+  {
+    WithoutGil const unlocked;
+    server->stop_accepting();
+    server->stop_loops();
+    if (asyncio) asyncio->stop_alone();
+  }
+  if (asyncio) asyncio->abandon_calls();
+  is_running = false;
+  drop_now();
+}
+
+// Its workers are joined, and may want the GIL for their last steps.
+void Engine::Parts::destroy_server() {
+  {
+    WithoutGil const unlocked;
+    server.reset();
+  }
+  drop_now();
+}
+
+Engine::~Engine() {
+  std::erase(engines(), this);
+  if (!parts_) return;
+  if (!is_thread_of(parts_.get())) {
+    parts_->stop();
+    parts_->destroy_server();
+    return;
+  }
+  {
+    std::lock_guard const guard(stopping().lock);
+    ++stopping().count;
+  }
+  std::thread([parts = std::move(parts_), interpreter = PyInterpreterState_Get()]() mutable {
+    {
+      ThreadState state(interpreter);
+      state.take();
+      parts->stop();
+      parts->destroy_server();
+      parts.reset();
+      state.give();
+    }
+    std::lock_guard const guard(stopping().lock);
+    if (--stopping().count == 0) stopping().none.notify_all();
+  }).detach();
+}
+
+void Engine::stop_all() {
+  auto const all = engines();
+  for (auto* engine : all)
+    if (std::count(engines().begin(), engines().end(), engine) && engine->parts_) engine->parts_->stop();
+  WithoutGil const unlocked;
+  auto& s = stopping();
+  std::unique_lock guard(s.lock);
+  s.none.wait(guard, [&] { return s.count == 0; });
+}
+
+void Engine::forget_all() {
+  // Leaked on purpose: there is nothing in them that a destructor could put right.
+  for (auto* engine : engines()) (void)engine->parts_.release();
+  engines().clear();
+}
+
+PyObject* Engine::asyncio_loop() {
+  auto& p = *parts_;
+  if (!p.asyncio) {
+    if (!make_host()) return nullptr;
+    if (p.is_running) p.asyncio->run_alone(&p);
+  }
+  return p.asyncio->loop();
+}
+
+int Engine::traverse(visitproc visit, void* arg) const {
+  if (!parts_) return 0;
+  auto const& a = parts_->application;
+  for (auto* object : {a.app.get(), a.on_exception.get(), a.on_background.get()}) Py_VISIT(object);
+  for (auto const& route : parts_->routes) Py_VISIT(route.target.get());
+  return 0;
+}
+
+}  // namespace millrace::python

@@ -1,0 +1,70 @@
+// A server with handlers in Python: what holds its parts together and takes them down in order.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "millrace/observe/stage_report.hpp"
+#include "millrace/server/server.hpp"
+#include "ref.hpp"
+
+namespace millrace::python {
+
+// A row of the router as Python writes it.
+struct RouteRow {
+  std::vector<std::string> methods;
+  std::string pattern;
+  std::string kind;
+  Ref target;
+};
+
+struct AppHooks {
+  Ref app, on_exception, on_background;
+};
+
+// Made, used and destroyed with the GIL held, which it gives up wherever it waits. One controlling thread at a time, none
+// of the server's own. Where a function says so, it may fail with a Python exception raised.
+class Engine {
+ public:
+  // Makes the handler of a row whose kind is not ours; null: not its kind either.
+  using MakeHandler = std::unique_ptr<server::Handler> (*)(const RouteRow& row);
+
+  static base::Result<std::unique_ptr<Engine>> make(server::Options options, const std::vector<RouteRow>& rows,
+                                                    const AppHooks& hooks, MakeHandler make_other);
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+  // Stops it. On one of its own threads, which cannot wait for themselves, another one does.
+  ~Engine();
+
+  // --- server::Server's life
+  base::Status listen();
+  base::Status run_loops();  // or a Python exception, where asyncio fails
+  base::Status accept();
+  base::Status stop_accepting();
+  base::Result<std::size_t> drain(double seconds);  // or a Python exception, which a signal's handler raised
+  base::Status stop_loops();
+
+  // Borrowed; null and a Python exception where asyncio fails.
+  PyObject* asyncio_loop();
+  PyObject* stats() const;  // a new dict, or a Python exception
+  observe::JourneySnapshot journey() const;
+  void reset_journey();
+  std::vector<std::string> endpoints() const;
+  std::vector<int> ports() const;
+
+  // All that are left stop, at interpreter exit: nothing calls Python after that.
+  static void stop_all();
+  // In the child of a fork: none of the threads exist there, and the descriptors are the parent's too.
+  static void forget_all();
+  int traverse(visitproc visit, void* arg) const;
+
+ private:
+  struct Parts;
+  explicit Engine(std::unique_ptr<Parts> parts);
+  bool make_host();
+  base::Status usable() const;
+
+  std::unique_ptr<Parts> parts_;  // null in a forked child
+};
+
+}  // namespace millrace::python

@@ -1,0 +1,37 @@
+// What an engine consists of, in the order in which it is built.
+#pragma once
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "asyncio_host.hpp"
+#include "engine.hpp"
+#include "route.hpp"
+#include "threads.hpp"
+
+namespace millrace::python {
+
+struct Engine::Parts {
+  explicit Parts(const server::Options& options)
+      : runner(this, options.recipe.loops + (options.recipe.separate_acceptor ? 1 : 0)), worker_guard(this) {}
+
+  Application application;
+  std::deque<Route> routes;
+  std::vector<std::unique_ptr<server::Handler>> handlers;
+  LoopRunner runner;
+  WorkerGuard worker_guard;
+  std::unique_ptr<AsyncioHost> asyncio;  // outlives the exchanges that its calls answer
+  std::vector<observe::StageReport*> reports;  // the server's, one per loop
+  std::unique_ptr<server::Server> server;
+  bool has_functions = false, has_coroutines = false;
+  bool is_running = false;
+  bool asyncio_is_alone = false;  // on a thread of its own
+
+  base::Status add(const RouteRow& row, server::Router& router, MakeHandler make_other);
+  bool runs_handlers_on_loops() const { return server->options().recipe.run == exec::Run::on_loop; }
+  // GIL held, given up while waiting.
+  void stop();
+  void destroy_server();
+};
+
+}  // namespace millrace::python

@@ -1,0 +1,145 @@
+// What an engine tells about itself.
+#include <array>
+
+#include "engine_parts.hpp"
+
+namespace millrace::python {
+namespace {
+
+using trace::Counter;
+using trace::LoopCounters;
+
+struct CounterRow {
+  const char* name;
+  Counter LoopCounters::*counter;
+};
+
+constexpr std::array loop_counters{
+    CounterRow{"waits", &LoopCounters::waits},
+    CounterRow{"events", &LoopCounters::events},
+    CounterRow{"accepts", &LoopCounters::accepts},
+    CounterRow{"accept_misses", &LoopCounters::accept_misses},
+    CounterRow{"accept_failures", &LoopCounters::accept_failures},
+    CounterRow{"connections_opened", &LoopCounters::connections_opened},
+    CounterRow{"connections_open", &LoopCounters::connections_open},
+    CounterRow{"connections_refused", &LoopCounters::connections_refused},
+    CounterRow{"requests", &LoopCounters::requests},
+    CounterRow{"requests_native", &LoopCounters::requests_native},
+    CounterRow{"requests_refused", &LoopCounters::requests_refused},
+    CounterRow{"requests_failed", &LoopCounters::requests_failed},
+    CounterRow{"requests_abandoned", &LoopCounters::requests_abandoned},
+    CounterRow{"protocol_errors", &LoopCounters::protocol_errors},
+    CounterRow{"timeouts", &LoopCounters::timeouts},
+    CounterRow{"reads", &LoopCounters::reads},
+    CounterRow{"writes", &LoopCounters::writes},
+    CounterRow{"partial_writes", &LoopCounters::partial_writes},
+    CounterRow{"bytes_in", &LoopCounters::bytes_in},
+    CounterRow{"bytes_out", &LoopCounters::bytes_out},
+    CounterRow{"wakeups", &LoopCounters::wakeups},
+    CounterRow{"gil_waits", &LoopCounters::gil_waits},
+    CounterRow{"gil_wait_ns", &LoopCounters::gil_wait_ns},
+};
+static_assert(sizeof(LoopCounters) == loop_counters.size() * sizeof(Counter), "every counter has its row");
+
+bool set(PyObject* dict, const char* name, Ref value) {
+  return value && PyDict_SetItemString(dict, name, value.get()) == 0;
+}
+bool set(PyObject* dict, const char* name, std::uint64_t number) {
+  return set(dict, name, Ref(PyLong_FromUnsignedLongLong(number)));
+}
+
+bool append(PyObject* list, Ref value) { return value && PyList_Append(list, value.get()) == 0; }
+
+Ref loop_dict(const LoopCounters& counters) {
+  Ref dict(PyDict_New());
+  for (auto const& row : loop_counters)
+    if (!dict || !set(dict.get(), row.name, (counters.*row.counter).get())) return {};
+  return dict;
+}
+
+Ref thread_dict(int id) {
+  auto const switches = ThreadList::switches_of(id);
+  Ref dict(PyDict_New());
+  if (!dict || !set(dict.get(), "id", static_cast<std::uint64_t>(id)) ||
+      !set(dict.get(), "voluntary", switches.voluntary) || !set(dict.get(), "involuntary", switches.involuntary))
+    return {};
+  return dict;
+}
+
+Ref thread_list(const std::vector<int>& ids) {
+  Ref list(PyList_New(0));
+  for (auto const id : ids)
+    if (!list || !append(list.get(), thread_dict(id))) return {};
+  return list;
+}
+
+Ref queue_dict(const exec::WorkerQueue& queue) {
+  auto const& counters = queue.counters();
+  Ref dict(PyDict_New()), workers(PyList_New(0));
+  if (!dict || !workers) return {};
+  for (auto const handled : queue.handled_per_worker())
+    if (!append(workers.get(), Ref(PyLong_FromUnsignedLongLong(handled)))) return {};
+  auto* const d = dict.get();
+  bool const is_complete = set(d, "depth", queue.depth()) && set(d, "dispatched", counters.dispatched.get()) &&
+                           set(d, "refused", counters.refused.get()) && set(d, "depth_max", counters.depth_max.get()) &&
+                           set(d, "wait_ns", counters.wait_ns.get()) && set(d, "wakeups", counters.wakeups.get()) &&
+                           set(d, "workers", std::move(workers));
+  return is_complete ? std::move(dict) : Ref();
+}
+
+}  // namespace
+
+PyObject* Engine::stats() const {
+  Ref dict(PyDict_New()), loops(PyList_New(0)), threads(PyDict_New());
+  if (!dict || !loops || !threads || !parts_) return dict.release();
+  auto& p = *parts_;
+  std::vector<int> loop_threads;
+  for (std::size_t i = 0; i < p.server->loop_count(); ++i) {
+    if (!append(loops.get(), loop_dict(p.server->loop(i).counters()))) return nullptr;
+    loop_threads.push_back(p.runner.thread_id(i));
+  }
+  auto const* queue = p.server->queue();
+  Ref queue_numbers = queue ? queue_dict(*queue) : Ref::borrow(Py_None);
+  if (queue && queue_numbers && !set(queue_numbers.get(), "capacity", p.server->options().recipe.queue_capacity))
+    return nullptr;
+  Ref asyncio = Ref::borrow(Py_None);
+  if (p.asyncio) {
+    asyncio = Ref(PyDict_New());
+    if (!asyncio || !set(asyncio.get(), "waiting", p.asyncio->waiting())) return nullptr;
+    if (p.asyncio->thread_id() && !set(threads.get(), "asyncio", thread_list({p.asyncio->thread_id()}))) return nullptr;
+  }
+  auto* const d = dict.get();
+  bool const is_complete = set(d, "loops", std::move(loops)) && set(d, "queue", std::move(queue_numbers)) &&
+                           set(d, "connections", p.server->connections()) && set(d, "in_flight", p.server->in_flight()) &&
+                           set(threads.get(), "loops", thread_list(loop_threads)) &&
+                           set(threads.get(), "workers", thread_list(p.worker_guard.threads().ids())) &&
+                           set(d, "threads", std::move(threads)) && set(d, "asyncio", std::move(asyncio));
+  return is_complete ? dict.release() : nullptr;
+}
+
+observe::JourneySnapshot Engine::journey() const {
+  if (!parts_) return {};
+  return observe::merge(std::vector<const observe::StageReport*>(parts_->reports.begin(), parts_->reports.end()));
+}
+
+void Engine::reset_journey() {
+  if (!parts_) return;
+  for (auto* report : parts_->reports) report->reset();
+}
+
+std::vector<std::string> Engine::endpoints() const {
+  std::vector<std::string> texts;
+  if (!parts_) return texts;
+  for (auto const& endpoint : parts_->server->endpoints()) texts.push_back(endpoint.to_string());
+  return texts;
+}
+
+std::vector<int> Engine::ports() const {
+  std::vector<int> numbers;
+  if (!parts_) return numbers;
+  for (auto const& endpoint : parts_->server->endpoints())
+    if (endpoint.family() != AF_UNIX) numbers.push_back(endpoint.port());
+  return numbers;
+}
+
+}  // namespace millrace::python

@@ -1,0 +1,61 @@
+#include "answer.hpp"
+#include "context.hpp"
+#include "failure.hpp"
+#include "handlers.hpp"
+#include "request.hpp"
+#include "streamed_body.hpp"
+
+namespace millrace::python {
+namespace {
+
+// The exception being raised is reported, the client gets its status.
+void answer_failure(conn::Exchange& exchange, RequestObject* request) {
+  auto const status = report(request);
+  if (status >= 500) count_failure(exchange);
+  leave_request(request);
+  send_status(exchange, status);
+}
+
+// A result or, where the handler raised, what on_exception answers. Null and an exception raised: neither.
+Ref call(const Route& route, RequestObject* request, bool& was_rescued) {
+  Ref result(call_one(route.target.get(), as_object(request)));
+  if (result) return result;
+  was_rescued = true;
+  return Ref(rescue(request));
+}
+
+}  // namespace
+
+void PlainHandler::handle(conn::Exchange& exchange) {
+  auto* const request = make_request(exchange, route_, nullptr);
+  if (!request) Py_FatalError("out of memory");
+  RequestContext context;
+  bool was_rescued = false;
+  Ref const result = call(route_, request, was_rescued);
+  PreparedAnswer answer;
+  if (!result || !prepare(result.get(), answer)) {
+    answer_failure(exchange, request);
+    return;
+  }
+  if (was_rescued && answer.head.status >= 500) count_failure(exchange);
+  switch (answer.form) {
+    case PreparedAnswer::Form::whole:
+      break;
+    case PreparedAnswer::Form::chunks:
+      context.leave();  // the body enters it for each piece
+      StreamedBody::begin(exchange, route_, request, context.get(), std::move(answer));
+      return;
+    case PreparedAnswer::Form::async_chunks:
+      PyErr_SetString(PyExc_TypeError,
+                      "an asynchronous iterator needs the asyncio loop: write the handler with `async def`");
+      answer_failure(exchange, request);
+      return;
+  }
+  leave_request(request);
+  Ref const background = std::move(answer.background);
+  if (!background) context.leave();  // what sending sets off is not this request's
+  send(exchange, answer);
+  if (background) start_background(route_, background.get());
+}
+
+}  // namespace millrace::python

@@ -1,0 +1,219 @@
+"""The bridge's Python half: the asyncio loop on the engine's thread, and what is easier said here.
+
+The engine calls these functions by name; nobody else should.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import json
+import logging
+import selectors
+import threading
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from email.message import Message
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+_log = logging.getLogger("millrace.error")
+
+# What tasks that are still there when the loop ends get for their clean-up.
+_CLEAN_UP_S = 2.0
+
+# Pieces of a streamed body that are sent before other callbacks get their turn.
+_PIECES_PER_TURN = 16
+
+
+class _Turn(Protocol):
+    def select(self, timeout: float | None) -> Any: ...
+
+
+class _Writer(Protocol):
+    def write(self, chunk: object) -> bool: ...
+    def room(self) -> asyncio.Future[None]: ...
+
+
+# --- the asyncio loop ---------------------------------------------------------------------------
+
+
+class ReactorSelector(selectors.EpollSelector):
+    """What asyncio waits with: a turn of the engine's loop, which watches asyncio's own epoll too."""
+
+    def __init__(self, turn: _Turn) -> None:
+        super().__init__()
+        self.inner_select = super().select
+        # On the instance: asyncio finds the engine's function without a frame of ours between.
+        self.select = turn.select  # type: ignore[method-assign]
+
+
+def make_selector(turn: _Turn) -> ReactorSelector:
+    return ReactorSelector(turn)
+
+
+def make_loop(selector: ReactorSelector) -> asyncio.SelectorEventLoop:
+    return asyncio.SelectorEventLoop(selector)
+
+
+def run(loop: asyncio.SelectorEventLoop) -> None:
+    """Run the loop on the engine's thread, until the engine stops it."""
+    asyncio.set_event_loop(loop)
+    while True:
+        try:
+            loop.run_forever()
+        except (KeyboardInterrupt, SystemExit) as error:
+            # A callback's; a task's would leave the loop as well. The server goes on.
+            _log.error("%s in a callback of the asyncio loop", type(error).__name__, exc_info=error)
+        else:
+            return
+
+
+def close(loop: asyncio.SelectorEventLoop) -> None:
+    """Cancel what is left on the loop, give it a moment, and close the loop."""
+    try:
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            loop.run_until_complete(asyncio.wait(tasks, timeout=_CLEAN_UP_S))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        with contextlib.suppress(RuntimeError):  # no new thread at interpreter exit
+            loop.run_until_complete(asyncio.wait_for(loop.shutdown_default_executor(), _CLEAN_UP_S))
+    except Exception as error:
+        _log.error("closing the asyncio loop failed", exc_info=error)
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+def wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def thread_ends() -> None:
+    """Forget the stand-in that ``threading`` made for one of the engine's threads."""
+    threading._active.pop(threading.get_ident(), None)  # type: ignore[attr-defined]
+
+
+# --- coroutines that the engine steps ---------------------------------------------------------------
+
+
+async def awaited(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
+
+
+async def immediately(value: bytes) -> bytes:
+    return value
+
+
+async def stop_iteration(_value: bytes) -> bytes:
+    raise StopAsyncIteration
+
+
+async def stream_async_iterator(writer: _Writer, chunks: AsyncIterator[object]) -> None:
+    """Send what an asynchronous iterator gives, as fast as the client takes it."""
+    pieces = 0
+    try:
+        async for chunk in chunks:
+            if not writer.write(chunk):
+                await writer.room()
+                pieces = 0
+            elif (pieces := pieces + 1) == _PIECES_PER_TURN:
+                await asyncio.sleep(0)
+                pieces = 0
+    finally:
+        await close_chunks(writer, chunks)
+
+
+async def stream_iterator(writer: _Writer, chunks: Iterator[object]) -> None:
+    """Send what an iterator gives, as fast as the client takes it."""
+    pieces = 0
+    try:
+        for chunk in chunks:
+            if not writer.write(chunk):
+                await writer.room()
+                pieces = 0
+            elif (pieces := pieces + 1) == _PIECES_PER_TURN:
+                await asyncio.sleep(0)
+                pieces = 0
+    finally:
+        await close_chunks(writer, chunks)
+
+
+async def close_chunks(_writer: _Writer, chunks: object) -> None:
+    """Let a generator's ``finally`` run now, not whenever it is collected."""
+    if (close_later := getattr(chunks, "aclose", None)) is not None:
+        await close_later()
+    elif (close_now := getattr(chunks, "close", None)) is not None:
+        close_now()
+
+
+# --- values -----------------------------------------------------------------------------------------
+
+
+def make_uuid(text: str) -> uuid.UUID:
+    return uuid.UUID(text)
+
+
+def make_query_params(query: str) -> Any:
+    from millrace.http import QueryParams
+
+    return QueryParams(query)
+
+
+def make_state() -> SimpleNamespace:
+    return SimpleNamespace()
+
+
+def decode_text(body: bytes, content_type: str | None) -> str:
+    """Decode a body in the charset that its type declares, else as UTF-8."""
+    charset = "utf-8"
+    if content_type is not None and "charset" in content_type.lower():
+        message = Message()
+        message["content-type"] = content_type
+        charset = str(message.get_content_charset("utf-8"))
+    try:
+        return body.decode(charset)
+    except LookupError:
+        raise ValueError(f"the body's charset {charset!r} is not known") from None
+
+
+def _find_orjson() -> tuple[Callable[[Any], bytes] | None, Callable[[bytes], Any]]:
+    try:
+        orjson = importlib.import_module("orjson")
+    except ImportError:
+        return None, json.loads
+    option = orjson.OPT_NON_STR_KEYS
+    return (lambda value: orjson.dumps(value, option=option)), orjson.loads
+
+
+_dump_fast, load_json = _find_orjson()
+
+
+def dump_json(value: Any) -> bytes:
+    """JSON for what the engine does not write itself."""
+    if _dump_fast is not None:
+        with contextlib.suppress(TypeError):  # json may know it, and has the better message
+            return _dump_fast(value)
+    separators = (",", ":")
+    try:
+        text = json.dumps(value, separators=separators, ensure_ascii=False, allow_nan=False)
+        return text.encode()
+    except UnicodeEncodeError:  # lone surrogates have an escape, but no UTF-8
+        return json.dumps(value, separators=separators, allow_nan=False).encode()
+
+
+# --- the log ----------------------------------------------------------------------------------------
+
+
+def log_failure(request: Any, route: str, error: BaseException) -> None:
+    _log.error(
+        "%s %s (route %s): %s", request.method, request.path, route, type(error).__name__, exc_info=error
+    )
+
+
+def log_background_failure(route: str, error: BaseException) -> None:
+    _log.error("starting background work failed (route %s)", route, exc_info=error)

@@ -1,0 +1,67 @@
+"""How the command line reads its options: errors name the option and the remedy."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
+
+from millrace.units import seconds
+
+__all__ = ["Parser", "count", "duration", "port_number", "rate", "reader"]
+
+T = TypeVar("T")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line and where to read more; the exit code is 2."""
+
+    def __init__(self, *, prog: str, description: str, epilog: str) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n(see {self.prog} --help)\n")
+
+
+def reader(read: Callable[[str], T]) -> Callable[[str], T]:
+    """Return a reader whose ValueError is shown as it is, behind the option's name."""
+
+    def read_text(text: str) -> T:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read_text
+
+
+def _whole(text: str, least: int, most: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a whole number") from None
+    if not least <= number <= most:
+        raise ValueError(f"{number} is not from {least} to {most}")
+    return number
+
+
+def _rate(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number of requests per second") from None
+    if not 0 < number < float("inf"):
+        raise ValueError(f"{text} requests per second cannot be sent; write more than 0")
+    return number
+
+
+port_number = reader(lambda text: _whole(text, 0, 65_535))
+count = reader(lambda text: _whole(text, 1, 2**31 - 1))
+duration = reader(seconds)
+rate = reader(_rate)

@@ -1,0 +1,122 @@
+"""Who is woken for a new connection, when several threads wait on one listening socket."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from millrace.app import App
+from millrace.lab.verdicts import Finding, Prediction, Verdict, judge, overall
+from millrace.patterns import shared_acceptors
+from millrace.server import Server
+
+__all__ = ["WakeupRun", "compare_wakeups", "predict_wakeups"]
+
+Wakeup = Literal["blocking", "epoll_exclusive", "epoll"]
+
+CONNECTIONS = 100
+# Long enough that every thread has gone back to sleep before anything else happens.
+PAUSE_S = 0.002
+# Sleeps for a connection that have other causes, such as the clock's tick once a second.
+SLEEPS_SLACK = 0.5
+SHARE_TOLERANCE = 0.10
+
+
+@dataclass(frozen=True)
+class WakeupRun:
+    """One way to wait, measured over connections that come one at a time.
+
+    Attributes
+    ----------
+    shares:
+        Of the connections, per loop.
+    sleeps:
+        Voluntary context switches of all loops and acceptors, per connection.
+    busiest:
+        Largest of ``shares``.
+    """
+
+    wakeup: Wakeup
+    threads: int
+    connections: int
+    shares: tuple[float, ...]
+    sleeps: Finding
+    busiest: Finding
+
+    @property
+    def verdict(self) -> Verdict:
+        return overall([self.sleeps, self.busiest])
+
+
+def predict_wakeups(wakeup: Wakeup, threads: int) -> tuple[Prediction, Prediction | None]:
+    """Predict sleeps per connection, and the busiest loop's share of the connections.
+
+    Every wake-up ends in one sleep, so wake-ups are counted by counting sleeps. A connection that
+    opens and closes wakes the loop that owns it twice. With ``"epoll"`` its opening wakes all other
+    loops too, for nothing. With ``"blocking"`` a thread of its own accepts for each loop and is
+    woken as well; the kernel keeps these threads in a queue, first come first served, so the loops
+    get equally many. With ``"epoll_exclusive"`` the kernel asks the loops in the same order every
+    time and wakes the first that sleeps: one loop gets nearly all, as long as it keeps up. For who
+    wins the race of ``"epoll"`` there is no closed form.
+    """
+    sleeps = {"blocking": 3, "epoll_exclusive": 2, "epoll": 1 + threads}[wakeup]
+    formula = {
+        "blocking": "acceptor, loop, close",
+        "epoll_exclusive": "loop, close",
+        "epoll": "all loops, close",
+    }[wakeup]
+    shares = {
+        "blocking": Prediction(
+            1 / threads, 1 / threads, "first come, first served", relative=SHARE_TOLERANCE
+        ),
+        "epoll_exclusive": Prediction(1.0, 1.0, "always the same", relative=SHARE_TOLERANCE),
+    }
+    return (
+        Prediction(sleeps, sleeps, formula, relative=0.1, absolute=SLEEPS_SLACK),
+        shares.get(wakeup),
+    )
+
+
+def compare_wakeups(
+    *, threads: int = 4, connections: int = CONNECTIONS, doubts: Sequence[str] = ()
+) -> list[WakeupRun]:
+    """Open and close connections one at a time under each way to wait.
+
+    Examples
+    --------
+    >>> [run.wakeup for run in compare_wakeups(connections=4)]
+    ['blocking', 'epoll_exclusive', 'epoll']
+    """
+    return [_run(wakeup, threads, connections, doubts) for wakeup in get_args(Wakeup)]
+
+
+def _run(wakeup: Wakeup, threads: int, connections: int, doubts: Sequence[str]) -> WakeupRun:
+    app = App()
+    app.respond("/", "ok")
+    pattern = shared_acceptors(threads=threads, wakeup=wakeup)
+    with Server(app, pattern=pattern, journey=False) as server:
+        time.sleep(10 * PAUSE_S)
+        before = server.stats()
+        for _ in range(connections):
+            with socket.create_connection(("127.0.0.1", server.port)):
+                time.sleep(PAUSE_S)
+            time.sleep(PAUSE_S)
+        after = server.stats()
+    accepts = [
+        late["accepts"] - early["accepts"]
+        for early, late in zip(before.loops, after.loops, strict=True)
+    ]
+    shares = tuple(count / max(1, sum(accepts)) for count in accepts)
+    slept = (after.total("voluntary") - before.total("voluntary")) / connections
+    sleeps, busiest = predict_wakeups(wakeup, threads)
+    return WakeupRun(
+        wakeup=wakeup,
+        threads=threads,
+        connections=connections,
+        shares=shares,
+        sleeps=judge(slept, sleeps, doubts),
+        busiest=judge(max(shares), busiest, doubts),
+    )
