@@ -69,7 +69,7 @@ bool make_handler_task_type() {
                          {Py_tp_repr, reinterpret_cast<void*>(represent)},
                          {Py_tp_doc, const_cast<char*>("The task of a request.")},
                          {0, nullptr}};
-  PyType_Spec spec{"millrace._core.HandlerTask", 0, 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, slots};
+  PyType_Spec spec{"millrace._core.HandlerTask", 0, 0, Py_TPFLAGS_DEFAULT, slots};
   auto* const made = PyType_FromSpecWithBases(&spec, base.get());
   if (!made) return false;
   task_type = reinterpret_cast<PyTypeObject*>(Ref(base).release());

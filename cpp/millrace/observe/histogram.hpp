@@ -4,7 +4,9 @@
 #include <array>
 #include <atomic>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,39 +15,48 @@
 
 namespace millrace::observe {
 
-// Where a duration is counted: below 128 ns each nanosecond has a bucket of its own, above that
-// every power of two has 64 of them. So a value that is read back is at most 1/64 (1.6 %) too high.
+// Where a duration is counted: every power of two has 64 buckets, so that a value that is read back
+// is at most 1/64 (1.6 %) too high. Below 64 ns each nanosecond has a bucket of its own, and those
+// between two of them stay empty.
+//
+// That is how a double is stored, exponent and then mantissa; so a bucket's index is what a
+// double's highest bits are, and costs a conversion and a shift. It is computed some seven times
+// per request.
 struct Buckets {
   static constexpr int sub_bits = 6;
+  static constexpr int powers = 42;
   // 2^42 ns is 73 minutes. What is longer counts as that.
-  static constexpr base::Duration highest = (base::Duration{1} << 42) - 1;
+  static constexpr base::Duration highest = (base::Duration{1} << powers) - 1;
+  // Of 0, and of what an exponent and 6 bits of mantissa tell apart.
+  static constexpr std::size_t count = 1 + (std::size_t{powers} << sub_bits);
 
   // A negative duration, from two clocks that disagree, counts as none.
   static constexpr std::size_t index_of(base::Duration nanoseconds) {
-    auto const value = static_cast<std::uint64_t>(nanoseconds);
-    if (value > static_cast<std::uint64_t>(highest)) [[unlikely]]
-      return nanoseconds < 0 ? 0 : count - 1;
-    auto const leading = std::countl_zero(value | (std::uint64_t{1} << sub_bits));
-    auto const shift = static_cast<unsigned>(63 - sub_bits - leading);
-    return (std::size_t{shift} << sub_bits) + (value >> shift);
+    auto const bits = std::bit_cast<std::uint64_t>(static_cast<double>(nanoseconds));
+    auto const index = (bits >> (mantissa_bits - sub_bits)) - (exponent_of_one << sub_bits) + 1;
+    // Of 0 and of what is negative as well: both are far out of range.
+    if (index >= count) [[unlikely]]
+      return nanoseconds <= 0 ? 0 : count - 1;
+    return index;
   }
-  // The lowest and the highest duration that share a bucket.
+  // The lowest and the highest duration that share a bucket; of one that stays empty, the lowest is
+  // above the highest.
   static constexpr base::Duration lowest_in(std::size_t index) {
-    auto const shift = shift_of(index);
-    return static_cast<base::Duration>((index - (shift << sub_bits)) << shift);
+    if (index == 0) return 0;
+    auto const power = (index - 1) >> sub_bits;
+    auto const part = ((index - 1) & (per_power - 1)) + per_power;
+    return static_cast<base::Duration>(((part << power) + per_power - 1) >>
+                                       sub_bits);  // rounded up
   }
-  static constexpr base::Duration highest_in(std::size_t index) {
-    return lowest_in(index) + (base::Duration{1} << shift_of(index)) - 1;
-  }
-
-  static constexpr std::size_t count = (42 - sub_bits + 1) << sub_bits;
+  static constexpr base::Duration highest_in(std::size_t index) { return lowest_in(index + 1) - 1; }
 
  private:
-  static constexpr std::size_t shift_of(std::size_t index) {
-    auto const row = index >> sub_bits;
-    return row == 0 ? 0 : row - 1;
-  }
+  static constexpr std::size_t per_power = std::size_t{1} << sub_bits;
+  static constexpr int mantissa_bits = 52;
+  static constexpr std::uint64_t exponent_of_one = 1023;
 };
+static_assert(std::numeric_limits<double>::is_iec559);
+static_assert(Buckets::index_of(0) == 0 && Buckets::index_of(1) == 1);
 static_assert(Buckets::index_of(Buckets::highest) == Buckets::count - 1);
 static_assert(Buckets::highest_in(Buckets::count - 1) == Buckets::highest);
 

@@ -185,6 +185,33 @@ TEST_F(OneConnection, AnswersAClientThatEndedItsSideWhereHalfCloseIsAllowed) {
   EXPECT_EQ(service.closed, 1);
 }
 
+TEST_F(OneConnection, LosesNothingOfABodyWhoseSenderEndedItsSideWhileReadingWasPaused) {
+  options.half_close = true;
+  Exchange* open = nullptr;
+  service.exchange = [&](Exchange& x) {
+    open = &x;
+    x.stream_body();
+  };
+  serve_http1();
+  std::string const body(250'000, 'b');
+  peer->says("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 250000\r\n\r\n" + body);
+  peer->ends();
+  std::string read;
+  for (int i = 0; i < 100; ++i) {
+    auto piece = open->body.read();
+    ASSERT_TRUE(piece) << piece.error().message();
+    if (piece->at_end) break;
+    read += piece->bytes.view();
+    open->return_credit();
+    if (piece->waiting) peer->settle();
+  }
+  EXPECT_EQ(read.size(), body.size());
+  open->reply({}, base::Bytes::borrowed("got it"));
+  peer->settle();
+  EXPECT_TRUE(peer->heard.ends_with("got it")) << peer->heard;
+  EXPECT_EQ(service.closed, 1);
+}
+
 TEST_F(OneConnection, BreaksOffAStreamThatEndsShortOfItsDeclaredLength) {
   service.exchange = [](Exchange& x) {
     http::ResponseHead head;

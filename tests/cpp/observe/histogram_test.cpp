@@ -22,9 +22,26 @@ TEST(Buckets, EveryDurationLiesWithinItsBucket) {
 
 TEST(Buckets, FollowEachOtherWithoutGapOrOverlap) {
   EXPECT_EQ(Buckets::lowest_in(0), 0);
+  EXPECT_EQ(Buckets::highest_in(0), 0);
   for (std::size_t i = 1; i < Buckets::count; ++i)
     ASSERT_EQ(Buckets::lowest_in(i), Buckets::highest_in(i - 1) + 1) << i;
   EXPECT_EQ(Buckets::highest_in(Buckets::count - 1), Buckets::highest);
+}
+
+TEST(Buckets, TellEachNanosecondApartBelow128) {
+  for (base::Duration value = 0; value < 128; ++value) {
+    EXPECT_EQ(Buckets::lowest_in(Buckets::index_of(value)), value);
+    EXPECT_EQ(Buckets::highest_in(Buckets::index_of(value)), value);
+  }
+}
+
+TEST(Buckets, MeetExactlyAtEveryBound) {
+  for (std::size_t i = 0; i < Buckets::count; ++i) {
+    auto const lowest = Buckets::lowest_in(i), highest = Buckets::highest_in(i);
+    if (lowest > highest) continue;  // lies between two whole nanoseconds
+    ASSERT_EQ(Buckets::index_of(lowest), i);
+    ASSERT_EQ(Buckets::index_of(highest), i);
+  }
 }
 
 TEST(Buckets, AreAtMostOneSixtyFourthWide) {
