@@ -10,6 +10,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "enum_names.hpp"
+#include "enum_names.hpp"
 #include "unwrap.hpp"
 
 #include "millrace/lab/load_run.hpp"
@@ -49,11 +51,14 @@ void duration(py::class_<LoadOptions>& options, const char* name) {
       [](LoadOptions& one, double value) { (one.*group).*field = nanoseconds(value); });
 }
 
+constexpr EnumNames<lab::Spacing, 2> spacings{
+    {{lab::Spacing::constant, "constant"}, {lab::Spacing::poisson, "poisson"}}};
+
 std::string_view arrivals_of(const LoadOptions& options) {
-  return lab::name_of(options.pace.spacing);
+  return name_in(spacings, options.pace.spacing);
 }
 void set_arrivals(LoadOptions& options, std::string_view name) {
-  options.pace.spacing = unwrap(lab::spacing_named(name));
+  options.pace.spacing = value_in(spacings, name);
 }
 
 using Text = std::optional<std::string>;

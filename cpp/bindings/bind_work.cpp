@@ -1,7 +1,9 @@
 #include "bind_work.hpp"
 
 #include <cmath>
+#include <functional>
 
+#include "python_calls/gil.hpp"
 #include "unwrap.hpp"
 
 #include "millrace/lab/work_handler.hpp"
@@ -48,7 +50,11 @@ void bind_work(py::module_& module) {
 }
 
 std::unique_ptr<server::Handler> make_work_handler(py::handle target) {
-  return std::make_unique<lab::WorkHandler>(target.cast<const lab::WorkOptions&>());
+  return std::make_unique<lab::WorkHandler>(target.cast<const lab::WorkOptions&>(),
+                                            [](const std::function<void()>& work) {
+                                              python::LockGivenUp const unlocked;
+                                              work();
+                                            });
 }
 
 }  // namespace millrace::bindings

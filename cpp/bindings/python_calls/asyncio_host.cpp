@@ -63,7 +63,7 @@ class AsyncioHost::Guard final : public GilGuard {
 };
 
 std::unique_ptr<AsyncioHost> AsyncioHost::make(net::Reactor* reactor) {
-  if (!make_handler_task_type() || PyType_Ready(&turn_type) < 0) return nullptr;
+  if (!prepare_tasks() || PyType_Ready(&turn_type) < 0) return nullptr;
   std::unique_ptr<AsyncioHost> host(new AsyncioHost);
   if (!reactor) {
     host->own_reactor_ = std::make_unique<net::Reactor>();

@@ -15,11 +15,6 @@ bool is_awaitable(PyObject* object) {
   return PyCoro_CheckExact(object) || (async && async->am_await);
 }
 
-bool is_cancellation() {
-  static PyObject* const type = PyObject_GetAttrString(Ref(PyImport_ImportModule("asyncio")).get(), "CancelledError");
-  return PyErr_ExceptionMatches(type);
-}
-
 // Lets whoever awaits it go on.
 void wake(Ref& waiter) {
   if (!waiter) return;
@@ -50,14 +45,24 @@ void CoroutineCall::begin() {
     made = is_awaitable(made.get()) ? Ref(call_host("awaited", made.get())) : take_result(made.get());
   else if (!made)
     made = take_exception();
-  if (!made) {  // answered without a coroutine
+  take_first_step(std::move(made), context.get());
+}
+
+void CoroutineCall::begin_with(RequestObject* request, PyObject* context, PreparedAnswer answer) {
+  request_ = request;
+  request_->call = this;
+  Entered const entered(context);
+  take_first_step(begin_stream(std::move(answer)), context);
+}
+
+void CoroutineCall::take_first_step(Ref coroutine, PyObject* context) {
+  if (!coroutine) {  // it was answered without one
     PyErr_Clear();
     release();
     return;
   }
-  coroutine_ = std::move(made);
-
-  FirstStep step(*this, context.get());
+  coroutine_ = std::move(coroutine);
+  FirstStep step(*this, context);
   PyObject* yielded = nullptr;
   auto progress = Progress::yielded;
   if (host_.has_current_task()) {
@@ -148,7 +153,7 @@ Ref CoroutineCall::take_result(PyObject* result) {
 
 Ref CoroutineCall::take_exception() {
   bool const is_unwanted = is_cancelled_ || host_.is_stopping() || exchange_->is_gone();
-  if (is_unwanted && is_cancellation()) {
+  if (is_unwanted && is_cancellation(PyErr_Occurred())) {
     Ref cancelled = take_raised();
     let_go().fail(base::Error{base::Errc::cancelled, {}, {}});
     raise(std::move(cancelled));

@@ -27,6 +27,8 @@ class CoroutineCall final : public conn::ExchangeObserver, public net::Letter {
 
   // Calls the handler and steps what it returns until that waits or is finished.
   void begin();
+  // The handler was a plain function and has returned an asynchronous iterator. Takes over `request`.
+  void begin_with(RequestObject* request, PyObject* context, PreparedAnswer answer);
   Progress send(PyObject* value, PyObject** yielded);
   Progress throw_in(PyObject* exception, PyObject** yielded);
   // The task that goes on with it. Kept alive until the coroutine is done: asyncio itself would not.
@@ -60,6 +62,7 @@ class CoroutineCall final : public conn::ExchangeObserver, public net::Letter {
   enum Notice : std::uint8_t { body_came = 1, room_came = 2, client_gone = 4, exchange_over = 8 };
 
   ~CoroutineCall() = default;
+  void take_first_step(Ref coroutine, PyObject* context);
   Progress settle(PySendResult status, PyObject* result, PyObject** yielded);
   // What the coroutine returned or raised becomes the answer, or the next coroutine to run.
   Ref take_result(PyObject* result);

@@ -138,7 +138,10 @@ base::Result<std::unique_ptr<Engine>> Engine::make(server::Options options, cons
   return std::unique_ptr<Engine>(new Engine(std::move(parts)));
 }
 
-Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) { engines().push_back(this); }
+Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {
+  engines().push_back(this);
+  parts_->application.need_asyncio = [p = parts_.get()] { return p->need_asyncio(); };
+}
 
 base::Status Engine::usable() const {
   if (!parts_) return base::failure(Errc::wrong_state, {}, "the server belongs to the parent of this process");
@@ -154,18 +157,22 @@ base::Status Engine::listen() {
   return parts_->server->listen();
 }
 
-bool Engine::make_host() {
-  auto& p = *parts_;
-  p.asyncio_is_alone = p.is_running || !p.runs_handlers_on_loops() || !(p.has_functions || p.has_coroutines);
-  p.asyncio = AsyncioHost::make(p.asyncio_is_alone ? nullptr : &p.server->loop(0));
-  p.application.asyncio = p.asyncio.get();
-  return p.asyncio != nullptr;
+AsyncioHost* Engine::Parts::need_asyncio() {
+  if (asyncio) return asyncio.get();
+  bool const is_alone = is_running || !runs_handlers_on_loops() || !(has_functions || has_coroutines);
+  auto made = AsyncioHost::make(is_alone ? nullptr : &server->loop(0));
+  if (!made || asyncio) return asyncio.get();  // another thread was faster
+  asyncio = std::move(made);
+  asyncio_is_alone = is_alone;
+  application.asyncio = asyncio.get();
+  if (is_running) asyncio->run_alone(this);
+  return asyncio.get();
 }
 
 base::Status Engine::run_loops() {
   if (auto status = usable(); !status) return status;
   auto& p = *parts_;
-  if (p.has_coroutines && !p.asyncio && !make_host()) return {};
+  if (p.has_coroutines && !p.need_asyncio()) return {};
   bool const python = p.has_functions && p.runs_handlers_on_loops();
   p.runner.set(python ? LoopRunner::Runs::python : LoopRunner::Runs::native,
                p.asyncio_is_alone ? nullptr : p.asyncio.get());
@@ -275,12 +282,12 @@ void Engine::forget_all() {
 }
 
 PyObject* Engine::asyncio_loop() {
-  auto& p = *parts_;
-  if (!p.asyncio) {
-    if (!make_host()) return nullptr;
-    if (p.is_running) p.asyncio->run_alone(&p);
+  if (!parts_) {
+    PyErr_SetString(PyExc_RuntimeError, "the server belongs to the parent of this process");
+    return nullptr;
   }
-  return p.asyncio->loop();
+  auto const* const asyncio = parts_->need_asyncio();
+  return asyncio ? asyncio->loop() : nullptr;
 }
 
 int Engine::traverse(visitproc visit, void* arg) const {

@@ -61,7 +61,6 @@ class Engine {
  private:
   struct Parts;
   explicit Engine(std::unique_ptr<Parts> parts);
-  bool make_host();
   base::Status usable() const;
 
   std::unique_ptr<Parts> parts_;  // null in a forked child

@@ -27,6 +27,8 @@ struct Engine::Parts {
   bool is_running = false;
   bool asyncio_is_alone = false;  // on a thread of its own
 
+  // Made, and where the loops run already, started, if need be.
+  AsyncioHost* need_asyncio();
   base::Status add(const RouteRow& row, server::Router& router, MakeHandler make_other);
   bool runs_handlers_on_loops() const { return server->options().recipe.run == exec::Run::on_loop; }
   // GIL held, given up while waiting.

@@ -46,6 +46,18 @@ void ThreadState::give() {
 
 bool ThreadState::is_held() { return held; }
 
+LockGivenUp::LockGivenUp() {
+  if (!held) return;
+  held = false;
+  state_ = PyEval_SaveThread();
+}
+
+LockGivenUp::~LockGivenUp() {
+  if (!state_) return;
+  PyEval_RestoreThread(state_);
+  held = true;
+}
+
 void drop_later(void* object) {
   if (held) {
     Py_DECREF(static_cast<PyObject*>(object));

@@ -28,6 +28,19 @@ class ThreadState {
   PyThreadState* state_;
 };
 
+// While it lives the lock is given up, where this thread holds it: around native work that blocks
+// on a thread that runs Python otherwise.
+class LockGivenUp {
+ public:
+  LockGivenUp();
+  LockGivenUp(const LockGivenUp&) = delete;
+  LockGivenUp& operator=(const LockGivenUp&) = delete;
+  ~LockGivenUp();
+
+ private:
+  PyThreadState* state_ = nullptr;
+};
+
 // Drops a reference from any thread, with or without the lock: at once where it is held, else when a thread of ours
 // takes it next.
 void drop_later(void* object);

@@ -6,6 +6,7 @@ namespace {
 // asyncio.Task and ours, which is made from it when the first loop is.
 PyTypeObject* task_type = nullptr;
 PyTypeObject* handler_task_type = nullptr;
+PyObject* cancelled_error = nullptr;
 
 // First steps under way, one per loop. The GIL is what guards it.
 FirstStep* innermost = nullptr;
@@ -58,12 +59,17 @@ bool initialise(PyObject* task, PyObject* resume, CoroutineCall& call, PyObject*
 
 }  // namespace
 
-bool make_handler_task_type() {
+bool is_cancellation(PyObject* exception_or_type) {
+  return exception_or_type && PyErr_GivenExceptionMatches(exception_or_type, cancelled_error);
+}
+
+bool prepare_tasks() {
   if (handler_task_type) return true;
   // asyncio comes first: its C half cannot be imported on its own.
   Ref const asyncio(PyImport_ImportModule("asyncio"));
   Ref const base(asyncio ? PyObject_GetAttrString(asyncio.get(), "Task") : nullptr);
-  if (!base) return false;
+  Ref cancelled(asyncio ? PyObject_GetAttrString(asyncio.get(), "CancelledError") : nullptr);
+  if (!base || !cancelled) return false;
   PyType_Slot slots[] = {{Py_tp_getattro, reinterpret_cast<void*>(get_attribute)},
                          {Py_tp_setattro, reinterpret_cast<void*>(set_attribute)},
                          {Py_tp_repr, reinterpret_cast<void*>(represent)},
@@ -72,6 +78,7 @@ bool make_handler_task_type() {
   PyType_Spec spec{"millrace._core.HandlerTask", 0, 0, Py_TPFLAGS_DEFAULT, slots};
   auto* const made = PyType_FromSpecWithBases(&spec, base.get());
   if (!made) return false;
+  cancelled_error = cancelled.release();
   task_type = reinterpret_cast<PyTypeObject*>(Ref(base).release());
   handler_task_type = reinterpret_cast<PyTypeObject*>(made);
   return true;

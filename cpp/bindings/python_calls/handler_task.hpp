@@ -36,8 +36,10 @@ class FirstStep {
   FirstStep* outer_;
 };
 
-// Makes the type; false and an exception raised where asyncio is not as expected.
-bool make_handler_task_type();
+// Takes from asyncio what this folder needs of it; false and an exception raised where it is not as expected.
+bool prepare_tasks();
+// Whether the exception being raised is asyncio's CancelledError.
+bool is_cancellation(PyObject* exception_or_type);
 
 // What stands in a Task for the handler's coroutine: hands back what the first step yielded, then passes everything on.
 extern PyTypeObject resume_type;

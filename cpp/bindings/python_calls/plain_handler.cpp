@@ -1,5 +1,6 @@
 #include "answer.hpp"
 #include "context.hpp"
+#include "coroutine_call.hpp"
 #include "failure.hpp"
 #include "handlers.hpp"
 #include "request.hpp"
@@ -24,6 +25,31 @@ Ref call(const Route& route, RequestObject* request, bool& was_rescued) {
   return Ref(rescue(request));
 }
 
+// An asynchronous iterator on its way to the asyncio loop, which alone can drive it.
+struct HandOver : net::Letter {
+  conn::Exchange* exchange;
+  const Route* route;
+  RequestObject* request;
+  Ref context;
+  PreparedAnswer answer;
+};
+
+// False and an exception raised where there is no such loop.
+bool hand_over(conn::Exchange& exchange, const Route& route, RequestObject* request, PyObject* context,
+               PreparedAnswer& answer) {
+  auto* const asyncio = route.application->need_asyncio();
+  if (!asyncio) return false;
+  auto* const letter = new HandOver{{}, &exchange, &route, request, Ref::borrow(context), std::move(answer)};
+  letter->open = [](net::Letter& l) {
+    std::unique_ptr<HandOver> const mine(static_cast<HandOver*>(&l));
+    auto& host = *mine->route->application->asyncio;
+    auto* const call = new CoroutineCall(host, *mine->exchange, *mine->route);
+    call->begin_with(mine->request, mine->context.get(), std::move(mine->answer));
+  };
+  asyncio->reactor().deliver(*letter);
+  return true;
+}
+
 }  // namespace
 
 void PlainHandler::handle(conn::Exchange& exchange) {
@@ -46,9 +72,8 @@ void PlainHandler::handle(conn::Exchange& exchange) {
       StreamedBody::begin(exchange, route_, request, context.get(), std::move(answer));
       return;
     case PreparedAnswer::Form::async_chunks:
-      PyErr_SetString(PyExc_TypeError,
-                      "an asynchronous iterator needs the asyncio loop: write the handler with `async def`");
-      answer_failure(exchange, request);
+      context.leave();
+      if (!hand_over(exchange, route_, request, context.get(), answer)) answer_failure(exchange, request);
       return;
   }
   leave_request(request);

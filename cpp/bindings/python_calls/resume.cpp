@@ -55,8 +55,7 @@ PySendResult send(PyObject* o, PyObject* value, PyObject** result) {
 // The task was cancelled before it had seen the first yield. As it would have done itself, it passes that on to what
 // the coroutine waits for, and goes on waiting if that can be cancelled.
 bool cancel_first(ResumeObject* self, PyObject* exception) {
-  Ref const cancelled(PyObject_GetAttrString(Ref(PyImport_ImportModule("asyncio")).get(), "CancelledError"));
-  if (!cancelled || !PyErr_GivenExceptionMatches(exception, cancelled.get())) return false;
+  if (!is_cancellation(exception)) return false;
   Ref const accepted(PyObject_CallMethod(self->first, "cancel", nullptr));
   return accepted && PyObject_IsTrue(accepted.get()) == 1;
 }

@@ -1,5 +1,6 @@
 // What every handler of a server shares, and what each route adds.
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,8 @@ struct Application {
   std::size_t body_bytes = 0;         // read() of a longer body is 413
   exec::WorkerQueue* queue = nullptr;  // where handlers run on workers
   AsyncioHost* asyncio = nullptr;      // where there are coroutines
+  // The same, started if need be. GIL held; null and an exception raised where asyncio fails.
+  std::function<AsyncioHost*()> need_asyncio;
 };
 
 // A parameter of a route's path; its name as the str that all path_params of the route share.

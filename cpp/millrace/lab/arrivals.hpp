@@ -2,9 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <limits>
-#include <string_view>
 
-#include "millrace/base/error.hpp"
 #include "millrace/base/random.hpp"
 #include "millrace/base/time.hpp"
 
@@ -14,10 +12,6 @@ enum class Spacing : std::uint8_t {
   constant,  // one every 1/rate seconds
   poisson,   // independent users: exponential gaps with mean 1/rate
 };
-
-std::string_view name_of(Spacing spacing);
-// Errc::invalid_option for any other name.
-base::Result<Spacing> spacing_named(std::string_view name);
 
 // An endless list of moments, made as they are taken: requests that wait for a free connection need
 // no memory, however many they are. Pure: same seed, same moments. One owner at a time.

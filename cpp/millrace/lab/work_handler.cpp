@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "millrace/base/random.hpp"
 
@@ -70,14 +71,19 @@ bool is_slow(const WorkOptions& options, std::uint64_t ordinal) {
   return random.next() % run == ordinal % run;
 }
 
-WorkHandler::WorkHandler(const WorkOptions& options)
-    : options_(options), fields_{{"Content-Type", "text/plain; charset=utf-8"}} {}
+WorkHandler::WorkHandler(const WorkOptions& options, Around around)
+    : options_(options),
+      around_(std::move(around)),
+      fields_{{"Content-Type", "text/plain; charset=utf-8"}} {}
 
 void WorkHandler::handle(conn::Exchange& exchange) {
   auto const ordinal = requests_.fetch_add(1, std::memory_order_relaxed);
   auto const& price = is_slow(options_, ordinal) ? options_.slow : options_.usual;
-  compute(price.cpu);
-  sleep(price.wait);
+  auto const work = [&price] {
+    compute(price.cpu);
+    sleep(price.wait);
+  };
+  around_ ? around_(work) : work();
   exchange.native = true;
   exchange.reply({.status = 200, .preset = &fields_, .fields = {}, .content_length = {}},
                  base::Bytes::borrowed("done"));

@@ -2,6 +2,7 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <functional>
 
 #include "millrace/base/error.hpp"
 #include "millrace/base/time.hpp"
@@ -34,13 +35,18 @@ bool is_slow(const WorkOptions& options, std::uint64_t ordinal);
 // thread.
 class WorkHandler final : public server::Handler {
  public:
-  explicit WorkHandler(const WorkOptions& options);  // check() has accepted them
+  // Calls the work, which blocks: a language run-time gives up its lock around it. Any thread.
+  using Around = std::function<void(const std::function<void()>& work)>;
+
+  // check() has accepted the options. `around` may be empty.
+  explicit WorkHandler(const WorkOptions& options, Around around = {});
   Where where() const override { return Where::dispatched; }
   Body body() const override { return Body::whole; }
   void handle(conn::Exchange& exchange) override;
 
  private:
   const WorkOptions options_;
+  const Around around_;
   const http::Fields fields_;
   std::atomic<std::uint64_t> requests_{0};
 };

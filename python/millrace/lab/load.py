@@ -433,10 +433,12 @@ def _follow(run: _core.LoadRun, options: _core.LoadOptions, progress: bool) -> N
         while not run.wait(_GLANCE_S):
             pass
         return
+    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, transient=True) as bar:
+    # What is printed on standard output stays the result alone.
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("connecting", total=1.0)
         before, requests_before = 0.0, 0.0
         while not run.wait(_GLANCE_S):

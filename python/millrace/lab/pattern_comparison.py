@@ -239,7 +239,7 @@ def _look(server: Server, setup: Setup) -> Snapshot:
     # A loop that only accepts comes first and owns nothing.
     owners = loops if setup.has_queue else loops[-setup.threads :]
     served = queue["workers"] if setup.has_queue else [loop["requests"] for loop in owners]
-    threads = [*loops, *stats["workers"]]
+    threads = [thread for kind in stats["threads"].values() for thread in kind]
     return Snapshot(
         when=when,
         served=tuple(served),

@@ -31,6 +31,7 @@ __all__ = [
     "late_share_of_shared_queue",
     "mean_service",
     "quantile_band",
+    "renewal_spread",
     "response_time",
     "shared_queue_response",
     "slow_time_share",
@@ -163,6 +164,23 @@ def slow_time_share(usual: float, slow: float, slow_fraction: float) -> float:
     0.168
     """
     return slow_fraction * slow / mean_service(usual, slow, slow_fraction)
+
+
+def renewal_spread(usual: float, slow: float, slow_fraction: float, served: float) -> float:
+    """Return the relative standard deviation of what an always busy worker serves in a while.
+
+    Central limit theorem for renewals (Feller 1968): services with mean m and deviation d, of which
+    about n fit into the time, vary in number by ``d / m * sqrt(n)``.
+
+    Examples
+    --------
+    >>> renewal_spread(0.005, 0.005, 0.0, served=400)
+    0.0
+    >>> round(renewal_spread(0.005, 0.100, 0.01, served=400), 3)
+    0.079
+    """
+    deviation = (slow - usual) * math.sqrt(slow_fraction * (1 - slow_fraction))
+    return deviation / mean_service(usual, slow, slow_fraction) / math.sqrt(served)
 
 
 def fifo_response(

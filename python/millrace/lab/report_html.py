@@ -24,7 +24,7 @@ _LESSONS = {
     "function holds its thread meanwhile, so capacity is the number of threads over 50 ms. A "
     "coroutine gives the thread back, and only the clients limit it.",
     "skew": "Each request sleeps for 5 ms, and exactly one in each hundred for 100 ms. An answer "
-    "is late when it took more than half of that. How many answers one slow request makes late is "
+    "is late when it took more than 75 ms. How many answers one slow request makes late is "
     "what sets the patterns apart. p99 lies right on the edge between the usual and the slow "
     "answers where nobody else is held up; there it is no test, and says so.",
 }
@@ -251,7 +251,11 @@ def _method(comparison: Comparison) -> str:
             "for a late timer; where threads share a core or the GIL, also by their turns of "
             f"{predictions.CORE_SLICE_S * 1e3:.0f} and {predictions.GIL_SLICE_S * 1e3:.0f} ms.",
         ),
-        ("late", "share of answers that took more than half of a slow request."),
+        (
+            "late",
+            "share of answers that took more than three quarters of a slow request. May be off by "
+            f"{predictions.LATE_TOLERANCE:.0%} and by about one slow request.",
+        ),
         (
             "busiest thread",
             "largest share of the requests that one loop or worker served. May be off by "

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 namespace millrace::lab {
@@ -79,14 +80,6 @@ TEST(Arrivals, WithoutARateNeverCome) {
   Arrivals arrivals(Spacing::constant, 0, 1);
   arrivals.start(start);
   EXPECT_EQ(arrivals.next(), std::numeric_limits<base::Time>::max());
-}
-
-TEST(Spacing, HasANameThatLeadsBackToIt) {
-  for (auto const spacing : {Spacing::constant, Spacing::poisson})
-    EXPECT_EQ(*spacing_named(name_of(spacing)), spacing);
-  auto const unknown = spacing_named("bursty");
-  ASSERT_FALSE(unknown);
-  EXPECT_EQ(unknown.error().code, base::Errc::invalid_option);
 }
 
 }  // namespace

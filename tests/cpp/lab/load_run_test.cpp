@@ -248,7 +248,8 @@ TEST(LoadRun, StopsAtOnceAndAnswersMeanwhile) {
   auto const result = load.result();
   ASSERT_TRUE(result);
   EXPECT_GE(result.value().requests, 90U);
-  EXPECT_EQ(load.progress().elapsed, load.progress().elapsed) << "its clock stands";
+  auto const elapsed = load.progress().elapsed;
+  EXPECT_FALSE(load.wait(0) && load.progress().elapsed != elapsed) << "its clock goes on";
 }
 
 TEST(LoadRun, IsDroppedWhileItRuns) {
@@ -264,7 +265,16 @@ TEST(LoadRun, IsDroppedWhileItRuns) {
   }
 }
 
-TEST(LoadRun, AsksForHeadsAndSendsBodies) {
+// The first address of a name may be one that nobody listens on: "localhost" is ::1 as well.
+TEST(LoadRun, TriesTheNextAddressOfAName) {
+  ScriptedServer const server(always(ScriptedServer::ok("x")));
+  auto const port = server.url().substr(server.url().rfind(':'));
+  auto const result = run("http://localhost" + port, requests(10, 3));
+  EXPECT_EQ(result.requests, 10U);
+  EXPECT_EQ(result.errors, Errors{});
+}
+
+TEST(LoadRun, AsksForHeadsWithoutWaitingForBodies) {
   ScriptedServer const head(always("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"));
   auto options = requests(10, 2);
   options.request.method = "HEAD";

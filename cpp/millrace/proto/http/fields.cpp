@@ -13,8 +13,6 @@ ByteView trimmed(ByteView text) {
   return text;
 }
 
-constexpr std::uint32_t bit(FieldId id) { return 1U << static_cast<unsigned>(id); }
-
 }  // namespace
 
 FieldId identify(ByteView name) {
@@ -87,7 +85,7 @@ void Fields::add(ByteView name, ByteView value) {
                       .name_size = name_size,
                       .value_size = static_cast<std::uint32_t>(value.size()),
                       .id = id});
-  ids_ |= bit(id);
+  ids_ |= bit_of(id);
   text_.reserve(text_.size() + name.size() + value.size() + 4);
   text_.append(name).append(": ").append(value).append("\r\n");
 }

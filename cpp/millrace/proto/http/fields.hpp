@@ -33,6 +33,9 @@ enum class FieldId : std::uint8_t {
   server,
 };
 
+// For sets of ids; see Fields::holds_any_of.
+constexpr std::uint32_t bit_of(FieldId id) { return 1U << static_cast<unsigned>(id); }
+
 FieldId identify(ByteView name);  // any letter case
 
 bool equals_ignoring_case(ByteView a, ByteView lower_case_b);
@@ -72,7 +75,7 @@ class Fields {
   }
   FieldId id(std::size_t i) const { return entries_[i].id; }
   // Constant time: codecs ask it for every message they send.
-  bool holds(FieldId id) const { return (ids_ >> static_cast<unsigned>(id) & 1U) != 0; }
+  bool holds(FieldId id) const { return holds_any_of(bit_of(id)); }
   bool holds_any_of(std::uint32_t ids) const { return (ids_ & ids) != 0; }
   // The first field with this id.
   std::optional<ByteView> find(FieldId id) const;

@@ -11,6 +11,14 @@ using base::Status;
 using base::Time;
 using http::FieldId;
 
+namespace {
+
+bool is_sendable_target(std::string_view target) {
+  return !target.empty() && std::ranges::all_of(target, [](char c) { return c > ' ' && c < 0x7f; });
+}
+
+}  // namespace
+
 Status Codec::say(http::RequestMessage& message, Time now) {
   OwnFields own;
   if (auto planned = plan_request(message.head, message.body.size(), own); !planned) return planned;
@@ -34,17 +42,13 @@ Status Codec::plan_request(const http::RequestHead& head, std::optional<std::siz
                            OwnFields& own) {
   if (head.method == http::Method::other && !http::is_token(head.method_text))
     return invalid_field("RFC 9110 9.1", "method '" + head.method_text + "'");
+  SaidFields const said(head.preset, head.fields);
   if (!is_sendable_target(head.target)) return invalid_field("RFC 9112 3.2", "target");
   if (!is_sendable_target(head.authority) && !said.holds(FieldId::host))
     return invalid_field("RFC 9112 3.2", "authority '" + head.authority + "'");
   std::optional<std::uint64_t> declared;
-  bool const is_plain_head = said.is_plain();
-  if (!is_plain_head) {
-    if (said.holds(FieldId::transfer_encoding))
-      return invalid_field("RFC 9112 6.1", "Transfer-Encoding is the codec's");
-    if (auto read = said.read_length(declared); !read) return read;
-    if (said.connection_names("close")) close_after_ = true;
-  }
+  if (auto checked = said.check_framing(); !checked) return checked;
+  if (auto read = said.read_length(declared); !read) return read;
   bool const has_field = declared.has_value();
   if (!declared) declared = head.content_length;
   out_framing_ = Framing::none;
@@ -75,7 +79,9 @@ void Codec::begin_request(const http::RequestHead& head) {
   drop_events();
   ++stream_;
   asked_ = head.method;
+  SaidFields const said(head.preset, head.fields);
   wants_upgrade_ = said.holds(FieldId::upgrade);
+  if (said.connection_names("close")) close_after_ = true;
   is_bodiless_ = false;
   interims_ = 0;
   credit_ = 0;

@@ -21,7 +21,7 @@ bool Codec::is_usual(http::StreamId stream, const http::ResponseHead& head) cons
          !close_after_ && !is_http10_ && asked_ != http::Method::head &&
          asked_ != http::Method::connect && head.status >= 200 && head.status <= 999 &&
          !http::is_always_bodiless(head.status) && !head.content_length &&
-         said.is_plain();
+         SaidFields(head.preset, head.fields).is_plain();
 }
 
 void Codec::say_usual(http::ResponseMessage& message, Time now) {
@@ -65,8 +65,7 @@ Status Codec::say(http::ResponseHead& head, Time) {
 
 Status Codec::say_interim(const http::ResponseHead& head) {
   if (is_http10_) return {};  // RFC 9110 15.2: HTTP/1.0 does not know them
-  if (said.holds(FieldId::transfer_encoding))
-    return invalid_field("RFC 9112 6.1", "Transfer-Encoding");
+  if (auto checked = SaidFields(head.preset, head.fields).check_framing(); !checked) return checked;
   if (head.status == 100) expects_continue_ = false;
   write_response(output_, head, {.omits_length = true}, {});
   advance(out_, Input::interim);
@@ -78,11 +77,10 @@ Status Codec::plan_response(const http::ResponseHead& head, std::optional<std::s
                             OwnFields& own) {
   if (head.status < 100 || head.status > 999)
     return invalid_field("RFC 9110 15", "status " + std::to_string(head.status));
-  if (said.holds(FieldId::transfer_encoding))
-    return invalid_field("RFC 9112 6.1", "Transfer-Encoding is the codec's");
+  if (auto checked = SaidFields(head.preset, head.fields).check_framing(); !checked) return checked;
   bool const switches = switches_protocol(head.status);
   if (switches && (in_ != State::done || (head.status == 101 && !wants_upgrade_)))
-    return wrong_state("a switch of protocol that the request did not ask for");
+    return base::failure(base::Errc::wrong_state, "RFC 9110 7.8", "the request did not ask for it");
   own.date = date_;
   is_bodiless_ = switches || asked_ == http::Method::head || http::is_always_bodiless(head.status);
   out_framing_ = Framing::none;
@@ -97,10 +95,10 @@ Status Codec::plan_response(const http::ResponseHead& head, std::optional<std::s
 
 Status Codec::plan_length(const http::ResponseHead& head, std::optional<std::size_t> body_size,
                           OwnFields& own) {
+  SaidFields const said(head.preset, head.fields);
   std::optional<std::uint64_t> declared;
   bool const has_field = said.holds(FieldId::content_length);
-  if (has_field)
-    if (auto read = said.read_length(declared); !read) return read;
+  if (auto read = said.read_length(declared); !read) return read;
   if (!declared) declared = head.content_length;
 
   if (body_size) {
@@ -129,8 +127,8 @@ Status Codec::plan_length(const http::ResponseHead& head, std::optional<std::siz
 }
 
 void Codec::plan_connection(const http::ResponseHead& head, bool is_message, OwnFields& own) {
-  bool const has_option = said.holds(FieldId::connection);
-  bool const says_close = has_option && said.connection_names("close");
+  SaidFields const said(head.preset, head.fields);
+  bool const says_close = said.connection_names("close");
   if (says_close) close_after_ = peer_may_send_ = true;
   if (in_ == State::body) {
     // With the end of this head it is too late for 100 (Continue).
@@ -139,8 +137,7 @@ void Codec::plan_connection(const http::ResponseHead& head, bool is_message, Own
   }
   if (close_after_) {
     if (!says_close) own.connection = OwnFields::Connection::close;
-  } else if (is_http10_ &&
-             !(has_option && said.connection_names("keep-alive"))) {
+  } else if (is_http10_ && !said.connection_names("keep-alive")) {
     own.connection = OwnFields::Connection::keep_alive;
   }
 }

@@ -60,7 +60,6 @@ Status Codec::mismatch(std::string detail) {
   return base::failure(Errc::body_length_mismatch, "RFC 9110 8.6", std::move(detail));
 }
 
-
 Status Codec::say(http::Data& data, Time) {
   auto const size = data.bytes.size();
   if (is_bodiless_ || size == 0) return {};

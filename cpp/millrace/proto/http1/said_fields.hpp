@@ -14,7 +14,9 @@ class SaidFields {
   SaidFields(const http::Fields* preset, const http::Fields& fields)
       : preset_(preset), fields_(fields) {}
 
-  bool holds(http::FieldId id) const { return (preset_ && preset_->holds(id)) || fields_.holds(id); }
+  bool holds(http::FieldId id) const {
+    return (preset_ && preset_->holds(id)) || fields_.holds(id);
+  }
   // True if none of them touches framing or persistence, which are the codec's business.
   bool is_plain() const {
     return !fields_.holds_any_of(looked_at) && !(preset_ && preset_->holds_any_of(looked_at));
@@ -26,10 +28,10 @@ class SaidFields {
   base::Status check_framing() const;  // Errc::invalid_field where Transfer-Encoding is said
 
  private:
-  static constexpr std::uint32_t bit(http::FieldId id) { return 1U << static_cast<unsigned>(id); }
-  static constexpr std::uint32_t looked_at = bit(http::FieldId::content_length) |
-                                             bit(http::FieldId::transfer_encoding) |
-                                             bit(http::FieldId::connection);
+  static constexpr std::uint32_t looked_at =
+      1U << static_cast<unsigned>(http::FieldId::content_length) |
+      1U << static_cast<unsigned>(http::FieldId::transfer_encoding) |
+      1U << static_cast<unsigned>(http::FieldId::connection);
 
   const http::Fields* preset_;
   const http::Fields& fields_;
