@@ -48,11 +48,13 @@ void bind_observe(py::module_& module) {
 
   // What a snapshot hands out lives as long as the snapshot: def_readonly sees to that.
   py::class_<StageSnapshot>(module, "StageSnapshot")
+      .def(py::init<>())
       .def_readonly("name", &StageSnapshot::name)
       .def_readonly("meaning", &StageSnapshot::meaning)
       .def_readonly("histogram", &StageSnapshot::histogram);
 
   py::class_<JourneySnapshot>(module, "JourneySnapshot")
+      .def(py::init<>())
       .def_readonly("enabled", &JourneySnapshot::enabled)
       .def_readonly("requests", &JourneySnapshot::requests)
       .def_readonly("stages", &JourneySnapshot::stages);

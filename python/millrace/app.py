@@ -247,7 +247,6 @@ class App:
         ... def bad_value(request, error):
         ...     return Response({"error": str(error)}, status=422)
         """
-        self._refuse_while_served()
         for kind in (error, *others):
             if not (isinstance(kind, type) and issubclass(kind, Exception)):
                 raise TypeError(
@@ -255,6 +254,7 @@ class App:
                 )
 
         def register(function: AnyFunction) -> AnyFunction:
+            self._refuse_while_served()
             chain.takes(function, "request", "error")
             self._errors.update(dict.fromkeys((error, *others), function))
             return function

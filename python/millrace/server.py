@@ -98,6 +98,8 @@ class Server:
         self._drain_s = seconds(drain)
         self._options = _core.ServerOptions()
         self._options.bind = [bind] if isinstance(bind, str) else list(bind)
+        if not self._options.bind:
+            raise ValueError("bind is empty: name at least one address, such as '127.0.0.1:0'")
         self._options.recipe = self._pattern.recipe()
         self._options.journey = journey
         self._options.half_close = half_close

@@ -302,6 +302,10 @@ class Run {
 
 }  // namespace
 
+// Freed memory in AddressSanitizer's quarantine (256 MB by default) would hide growth of ours from
+// the run's memory limit.
+extern "C" const char* __asan_default_options() { return "quarantine_size_mb=16"; }
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t size) {
   if (size < 2) return 0;
   Choices const choices(input[0], input[1]);

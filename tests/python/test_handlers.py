@@ -504,7 +504,6 @@ def test_echo_of_a_stream_while_it_arrives(serve):
 
     with Wire(serve(app)) as wire:
         wire.send(request("POST", "/", {"Transfer-Encoding": "chunked"}))
-        wire.read_until(b"\r\n\r\n")
         for word in (b"one", b"two"):
             wire.send(b"3\r\n", word, b"\r\n")
             wire.read_until(word)  # it is back before the next is sent
@@ -689,10 +688,12 @@ def test_a_pool_made_in_the_lifespan_serves_all_requests(serve, pattern):
     @app.lifespan
     async def life(app):
         app.state.pool = Pool(3)
+        app.state.all_here = asyncio.Barrier(12)
         yield
 
     @app.get("/")
     async def handler(request):
+        await request.app.state.all_here.wait()
         for _ in range(5):
             await request.app.state.pool.use()
         return "ok"

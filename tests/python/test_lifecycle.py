@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import signal
 import socket
 import threading
 from pathlib import Path
@@ -225,8 +224,19 @@ class Slow:
 
     def __init__(self, kind):
         self.entered, self.go_on, self.cancelled = Signal(), Signal(), Signal()
+        self.async_go_on = asyncio.Event()
         self.app = mr.App()
-        self.app.get("/")(self.coroutine if kind == "coroutine" else self.plain)
+        self.is_coroutine = kind == "coroutine"
+        self.app.get("/")(self.coroutine if self.is_coroutine else self.plain)
+
+    def let_go(self):
+        if self.is_coroutine:
+            self.app.spawn(self.set_event())
+        else:
+            self.go_on.set()
+
+    async def set_event(self):
+        self.async_go_on.set()
 
     def plain(self, request):
         self.entered.set()
@@ -236,7 +246,7 @@ class Slow:
     async def coroutine(self, request):
         self.entered.set()
         try:
-            await asyncio.to_thread(self.go_on.expect)
+            await self.async_go_on.wait()
         except asyncio.CancelledError:
             self.cancelled.set()
             raise
@@ -255,7 +265,7 @@ def test_stop_lets_requests_finish_and_closes_idle_connections(pattern, kind):
         stopping.start()
         if kind == "coroutine":  # a plain function may sit on the loop of the idle one
             assert idle.is_closed_cleanly()
-        slow.go_on.set()
+        slow.let_go()
         answer = busy.read()
         assert answer.text == "done"
         assert busy.is_closed_cleanly()
@@ -270,7 +280,6 @@ def test_what_does_not_finish_in_time_is_cut_off(app, caplog):
         slow.entered.expect()
         server.stop(drain=0)
         slow.cancelled.expect("the cancellation")
-        slow.go_on.set()
         with pytest.raises((Gone, ConnectionResetError)):
             wire.read()
     assert "1 requests under way are cut off" in caplog.text
@@ -287,7 +296,6 @@ def test_a_hasty_stop_overtakes_a_patient_one():
         server.stop(drain=0)
         patient.join(20)
         assert not patient.is_alive()
-        slow.go_on.set()
 
 
 def test_a_handler_cannot_stop_its_own_server():
@@ -418,20 +426,33 @@ print(os.waitstatus_to_exitcode(status), fetch("/plain"))
     assert "6 plain\n" in out
 
 
+INTERRUPT = """
+import signal, traceback
+
+def interrupt_in(*functions):
+    \"\"\"Send SIGINT once the main thread stands in these functions.\"\"\"
+    main = threading.main_thread().ident
+    def watch():
+        while True:
+            names = [frame.name for frame in traceback.extract_stack(sys._current_frames()[main])]
+            if set(functions) <= set(names):
+                break
+        os.kill(os.getpid(), signal.SIGINT)
+    threading.Thread(target=watch, daemon=True).start()
+
+"""
+
+
 def test_ctrl_c_ends_serve_forever(script):
     body = """
+interrupt_in("serve_forever", "wait")
 try:
-    server.start()
-    print("serving", flush=True)
     server.serve_forever()
 except KeyboardInterrupt:
     print("interrupted", server.is_running)
 """
-    program = script(source(body))
-    program.line_with("serving", of="stdout")
-    program.process.send_signal(signal.SIGINT)
-    code, out, _ = program.finish()
-    assert (code, out) == (0, "left\ninterrupted False\n")
+    code, out, err = script(source(INTERRUPT + body)).finish()
+    assert (code, out, err) == (0, "entered\nleft\ninterrupted False\n", "")
 
 
 def test_ctrl_c_interrupts_a_stop_that_waits(script):
@@ -440,18 +461,14 @@ server.start()
 threading.Thread(target=lambda: fetch("/forever"), daemon=True).start()
 while not server.stats()["in_flight"]:
     pass
-print("stopping", flush=True)
+interrupt_in("stop", "_let_finish")
 try:
     server.stop(drain="1h")
 except KeyboardInterrupt:
     print("interrupted", server.is_running)
 """
-    program = script(source(body))
-    program.line_with("stopping", of="stdout")
-    program.process.send_signal(signal.SIGINT)
-    code, out, _ = program.finish()
-    assert code == 0
-    assert "interrupted False" in out
+    code, out, _ = script(source(INTERRUPT + body)).finish()
+    assert (code, out) == (0, "entered\nleft\ninterrupted False\n")
 
 
 def test_ctrl_c_interrupts_a_lifespan_that_does_not_come_up(script):
@@ -464,13 +481,11 @@ async def life(app):
     await asyncio.Event().wait()
     yield
 
+interrupt_in("start", "enter", "wait")
 try:
     mr.Server(app).start()
 except KeyboardInterrupt:
     print("interrupted")
 """
-    program = script(source(body))
-    program.line_with("waiting", of="stdout")
-    program.process.send_signal(signal.SIGINT)
-    code, out, _ = program.finish()
-    assert (code, out) == (0, "interrupted\n")
+    code, out, _ = script(source(INTERRUPT + body)).finish()
+    assert (code, out) == (0, "waiting\ninterrupted\n")

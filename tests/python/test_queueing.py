@@ -67,10 +67,11 @@ def test_response_time_law_subtracts_the_think_time():
     assert queueing.response_time(10, 5.0, think_time=0.5) == pytest.approx(1.5)
 
 
+@pytest.mark.parametrize("form", [queueing.fifo_response, queueing.gated_response])
 @pytest.mark.parametrize("population", [1, 2, 8])
-def test_response_behind_one_server_obeys_littles_law(population):
+def test_response_behind_one_server_obeys_littles_law(population, form):
     # X of a server that is never idle is one over its mean service, so R = N x mean service.
-    response = queueing.fifo_response(population, **SKEW)
+    response = form(population, **SKEW)
     assert response.mean == pytest.approx(population * queueing.mean_service(*SKEW.values()))
 
 
@@ -81,6 +82,26 @@ def test_response_behind_one_server_equals_the_enumeration_of_all_sequences():
         counted[sum(10 if slow else 1 for slow in sequence)] += weight
     response = queueing.fifo_response(3, usual=1, slow=10, slow_fraction=0.25)
     assert dict(response.steps) == pytest.approx(dict(counted))
+
+
+@pytest.mark.parametrize("population", [1, 2, 3, 8])
+def test_gated_response_equals_a_loop_played_turn_by_turn(population):
+    ready, late, now = list(range(population)), [], 0
+    asked = dict.fromkeys(ready, 0)
+    responses = Counter()
+    for _ in range(200):
+        *early, last = ready
+        for client in ready:
+            now += 1
+            responses[now - asked[client]] += 1
+            asked[client] = now
+        # Who was answered last asks just after the next turn has been put together.
+        ready, late = (early + late, [last]) if early + late else ([last], [])
+    total = responses.total()
+    played = {value: count / total for value, count in responses.items()}
+    form = dict(queueing.gated_response(population, usual=1).steps)
+    assert played.keys() == form.keys()
+    assert played == pytest.approx(form, abs=0.02)
 
 
 def test_response_of_fixed_services_is_one_value():

@@ -101,6 +101,7 @@ CoroutineCall::Progress CoroutineCall::throw_in(PyObject* exception, PyObject** 
 CoroutineCall::Progress CoroutineCall::settle(PySendResult status, PyObject* result, PyObject** yielded) {
   for (;;) {
     if (status == PYGEN_NEXT) {
+      start_stream_if_settled();
       *yielded = result;
       return Progress::yielded;
     }
@@ -199,6 +200,12 @@ int CoroutineCall::write(PyObject* chunk) {
     exchange_->start(std::move(stream_->head));
   }
   return exchange_->write(std::move(bytes));
+}
+
+// A head whose content type is known need not wait for the first piece: event streams may have none for minutes. The
+// others wait, so that what is raised before it still becomes a 500.
+void CoroutineCall::start_stream_if_settled() {
+  if (stream_ && exchange_ && stream_->names_type && !exchange_->has_started()) exchange_->start(std::move(stream_->head));
 }
 
 void CoroutineCall::end_stream() {

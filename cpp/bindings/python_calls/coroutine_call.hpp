@@ -68,6 +68,7 @@ class CoroutineCall final : public conn::ExchangeObserver, public net::Letter {
   Ref take_result(PyObject* result);
   Ref take_exception();
   Ref begin_stream(PreparedAnswer answer);
+  void start_stream_if_settled();
   void end_stream();
   void wait();
   // The request leaves the exchange, which is returned for its last use.

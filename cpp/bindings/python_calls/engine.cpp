@@ -145,7 +145,7 @@ Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {
 
 base::Status Engine::usable() const {
   if (!parts_) return base::failure(Errc::wrong_state, {}, "the server belongs to the parent of this process");
-  if (is_thread_of(parts_.get())) return base::failure(Errc::wrong_state, {}, "a handler cannot control its own server");
+  if (is_thread_of(parts_.get())) return base::failure(Errc::wrong_state, {}, "a handler cannot stop its own server: do it on another thread");
   return {};
 }
 

@@ -79,22 +79,14 @@ std::vector<Histogram::Bucket> Histogram::buckets() const {
   return filled;
 }
 
-Histogram Recorder::snapshot() const {
+Histogram Histogram::copy_of(const std::atomic<std::uint64_t>* counts) {
   Histogram seen;
-  auto const* counts = counts_.load(std::memory_order_acquire);
-  if (!counts) return seen;
   seen.counts_.resize(Buckets::count);
   for (std::size_t i = 0; i < Buckets::count; ++i) {
-    seen.counts_[i] = (*counts)[i].load(std::memory_order_relaxed);
+    seen.counts_[i] = counts[i].load(std::memory_order_relaxed);
     seen.total_ += seen.counts_[i];
   }
   return seen;
-}
-
-Recorder::Counts* Recorder::allocate() {
-  auto counts = std::make_unique<Counts>();
-  counts_.store(counts.get(), std::memory_order_release);
-  return counts.release();
 }
 
 }  // namespace millrace::observe

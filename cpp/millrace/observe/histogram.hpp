@@ -1,13 +1,13 @@
 // Counts of durations, log-linear as in HdrHistogram: one object that records, one that is looked
 // at.
 #pragma once
-#include <array>
 #include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
-#include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -89,37 +89,73 @@ class Histogram {
   // deflated, behind the cookie of the compressed form, which is left to whoever has zlib.
   std::string encode_hdr() const;
 
+  // Of Buckets::count counts that their thread may still add to.
+  static Histogram copy_of(const std::atomic<std::uint64_t>* counts);
+
  private:
-  friend class Recorder;
   std::vector<std::uint64_t> counts_;  // empty, or one per bucket
   std::uint64_t total_ = 0;
 };
 
-// A histogram under way: one thread records, any thread takes snapshots. Allocates with its first
-// value.
-class Recorder {
- public:
-  Recorder() = default;
-  Recorder(const Recorder&) = delete;
-  Recorder& operator=(const Recorder&) = delete;
-  ~Recorder() { delete counts_.load(std::memory_order_relaxed); }
+// Several histograms under way: one thread records, any thread takes snapshots. Their memory is
+// taken with the first value, in one piece, so that who records into many of them looks for it
+// once; the system provides pages as they are touched, so that one of many that stays empty costs
+// nothing.
+template <std::size_t size>
+class Recorders {
+  using Count = std::atomic<std::uint64_t>;
+  struct Counts {
+    Count of[size][Buckets::count];
+  };
 
-  // The one writing thread. A load and a store: nobody else writes, so there is nothing to lock.
-  void record(base::Duration nanoseconds) {
+ public:
+  Recorders() = default;
+  Recorders(const Recorders&) = delete;
+  Recorders& operator=(const Recorders&) = delete;
+  ~Recorders() { std::free(counts_.load(std::memory_order_relaxed)); }
+
+  // Home of the values; stays good as long as the recorders live.
+  class Writer {
+   public:
+    // A load and a store: nobody else writes, so there is nothing to lock.
+    void record(base::Duration nanoseconds, std::size_t which = 0) const {
+      auto& count = counts_->of[which][Buckets::index_of(nanoseconds)];
+      count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    }
+
+   private:
+    friend class Recorders;
+    explicit Writer(Counts* counts) : counts_(counts) {}
+    Counts* counts_;
+  };
+
+  // The one writing thread.
+  Writer writer() {
     auto* counts = counts_.load(std::memory_order_relaxed);
     if (!counts) [[unlikely]]
       counts = allocate();
-    auto& bucket = (*counts)[Buckets::index_of(nanoseconds)];
-    bucket.store(bucket.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    return Writer(counts);
+  }
+  void record(base::Duration nanoseconds, std::size_t which = 0) {
+    writer().record(nanoseconds, which);
   }
   // Any thread. Values recorded meanwhile may be in it or not, each as a whole.
-  Histogram snapshot() const;
+  Histogram snapshot(std::size_t which = 0) const {
+    auto const* counts = counts_.load(std::memory_order_acquire);
+    return counts ? Histogram::copy_of(counts->of[which]) : Histogram{};
+  }
 
  private:
-  using Counts = std::array<std::atomic<std::uint64_t>, Buckets::count>;
-  [[gnu::cold, gnu::noinline]] Counts* allocate();
+  [[gnu::cold, gnu::noinline]] Counts* allocate() {
+    static_assert(sizeof(Count) == sizeof(std::uint64_t), "all zero bytes are counts of 0");
+    auto* const counts = static_cast<Counts*>(std::calloc(1, sizeof(Counts)));
+    if (!counts) throw std::bad_alloc();
+    counts_.store(counts, std::memory_order_release);
+    return counts;
+  }
 
   std::atomic<Counts*> counts_{nullptr};  // published once, never replaced
 };
+using Recorder = Recorders<1>;
 
 }  // namespace millrace::observe

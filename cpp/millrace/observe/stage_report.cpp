@@ -28,12 +28,12 @@ StageSnapshot empty_stage(std::size_t stage) {
   return {row.name, row.meaning, {}};
 }
 
-}  // namespace
+using Writer = Recorders<trace::stage_count>::Writer;
 
 // What Stamps::duration says for this row, with the row known to the compiler: a stage that did not
 // occur costs a load and a branch, and this runs ten times per request.
 template <std::size_t row>
-void StageReport::record_row(const trace::Stamps& stamps) {
+void record_row(const trace::Stamps& stamps, Writer writer) {
   constexpr auto stage = stage_rows[row];
   constexpr auto from = stage.from;
   auto const end = stamps[stage.to];
@@ -43,18 +43,25 @@ void StageReport::record_row(const trace::Stamps& stamps) {
     if (begin == 0) begin = stamps[from[1]];
   if constexpr (from[2] != from[1])
     if (begin == 0) begin = stamps[from[2]];
-  if (begin != 0) recorders_[index_of(stage.stage)].record(end - begin);
+  if (begin != 0) writer.record(end - begin, index_of(stage.stage));
 }
+
+template <std::size_t... row>
+void record_rows(const trace::Stamps& stamps, Writer writer, std::index_sequence<row...>) {
+  (record_row<row>(stamps, writer), ...);
+}
+
+}  // namespace
 
 void StageReport::connection_accepted(const trace::ConnectionAccepted& event) {
   if (!enabled_) return;
-  recorders_[index_of(Stage::accept)].record(event.at_home - event.ready);
+  recorders_.record(event.at_home - event.ready, index_of(Stage::accept));
 }
 
 void StageReport::request_done(const trace::RequestDone& event) {
   if (!enabled_) return;
-  [&]<std::size_t... row>(std::index_sequence<row...>) { (record_row<row>(event.stamps), ...); }
-  (std::make_index_sequence<stage_rows.size()>{});
+  constexpr auto every_row = std::make_index_sequence<stage_rows.size()>{};
+  record_rows(event.stamps, recorders_.writer(), every_row);
 }
 
 JourneySnapshot StageReport::snapshot() const {
@@ -62,7 +69,7 @@ JourneySnapshot StageReport::snapshot() const {
   std::lock_guard const lock(reset_lock_);
   for (std::size_t i = 0; i < trace::stage_count; ++i) {
     seen.stages.push_back(empty_stage(i));
-    seen.stages.back().histogram = recorders_[i].snapshot();
+    seen.stages.back().histogram = recorders_.snapshot(i);
     seen.stages.back().histogram.subtract(before_reset_[i]);
   }
   seen.requests = seen.stages.back().histogram.count();
@@ -71,7 +78,7 @@ JourneySnapshot StageReport::snapshot() const {
 
 void StageReport::reset() {
   std::lock_guard const lock(reset_lock_);
-  for (std::size_t i = 0; i < trace::stage_count; ++i) before_reset_[i] = recorders_[i].snapshot();
+  for (std::size_t i = 0; i < trace::stage_count; ++i) before_reset_[i] = recorders_.snapshot(i);
 }
 
 JourneySnapshot merge(std::span<const StageReport* const> reports) {

@@ -41,11 +41,8 @@ class StageReport final : public trace::Sink {
   bool is_enabled() const { return enabled_; }
 
  private:
-  template <std::size_t row>
-  void record_row(const trace::Stamps& stamps);
-
   const bool enabled_;
-  std::array<Recorder, trace::stage_count> recorders_;
+  Recorders<trace::stage_count> recorders_;
   // The writer is not asked to stop for a reset: snapshots leave out what had been there.
   mutable std::mutex reset_lock_;
   std::array<Histogram, trace::stage_count> before_reset_;

@@ -161,13 +161,13 @@ def _ranges(panel: Axes, cells: Sequence[Cell], ink: _Ink) -> None:
         panel.plot([p50.measured * 1e3], [at], "o", color=colour, markersize=7)
         for finding in (p50, p99):
             if finding.prediction is not None and not finding.prediction.no_test:
-                middle = (finding.prediction.low + finding.prediction.high) / 2
-                panel.plot(
-                    [middle * 1e3] * 2,
-                    [at - _BAR_HEIGHT / 2, at + _BAR_HEIGHT / 2],
-                    color=ink.text,
-                    linewidth=1.8,
-                )
+                for bound in {finding.prediction.low, finding.prediction.high}:
+                    panel.plot(
+                        [bound * 1e3] * 2,
+                        [at - _BAR_HEIGHT / 2, at + _BAR_HEIGHT / 2],
+                        color=ink.text,
+                        linewidth=1.8,
+                    )
     panel.set_xlim(left=0)
 
 

@@ -197,15 +197,16 @@ def _responses(
         share = threads / setup.computes_at_once
         alone, crowded = float(int(share)), float(-int(-share // 1))
         turn = crowded * (GIL_SLICE_S if setup.handler == Runs.PYTHON else CORE_SLICE_S)
-    least = _response_times(setup, counts, threads, alone)
-    most = _response_times(setup, counts, threads, crowded)
-    formula = (
-        "mixture of clients x service" if not setup.has_queue else "clients x service / workers"
-    )
+    forms = [
+        form
+        for stretch in (alone, crowded)
+        for form in _response_times(setup, counts, threads, stretch)
+    ]
+    formula = "clients / workers x service" if setup.has_queue else "clients of the loop x service"
     found = {}
     for name, level in (("p50", 0.50), ("p99", 0.99)):
-        low, _ = queueing.quantile_band(least, level, requests)
-        _, high = queueing.quantile_band(most, level, requests)
+        bands = [queueing.quantile_band(form, level, requests) for form in forms]
+        low, high = min(low for low, _ in bands), max(high for _, high in bands)
         # Half a turn early or late for the middle, a whole one for the slowest.
         slack = turn / 2 if name == "p50" else turn
         found[name] = _response(low, high, formula, slack=RESPONSE_SLACK_S + slack)
@@ -228,22 +229,29 @@ def _response(
 
 def _response_times(
     setup: Setup, counts: Sequence[int], threads: int, stretch: float
-) -> Distribution:
+) -> list[Distribution]:
+    """Return the possible distributions: a loop has two, and which it is depends on a race.
+
+    The client that a loop answers last in a turn either has its next request in before the loop
+    asks the kernel for the next turn (first come, first served) or not (gated).
+    """
     work = setup.work
     usual = work.usual.wait + work.usual.cpu * stretch
     slow = work.slow.wait + work.slow.cpu * stretch
+    fraction = work.slow_fraction
     if setup.has_queue:
-        return queueing.shared_queue_response(
-            setup.connections, threads, usual=usual, slow=slow, slow_fraction=work.slow_fraction
-        )
+        return [
+            queueing.shared_queue_response(
+                setup.connections, threads, usual=usual, slow=slow, slow_fraction=fraction
+            )
+        ]
     # Every busy loop serves equally many requests, however many clients it has.
-    return Distribution.mixture(
-        (
-            queueing.fifo_response(count, usual=usual, slow=slow, slow_fraction=work.slow_fraction),
-            1.0,
+    return [
+        Distribution.mixture(
+            (form(count, usual=usual, slow=slow, slow_fraction=fraction), 1.0) for count in counts
         )
-        for count in counts
-    )
+        for form in (queueing.fifo_response, queueing.gated_response)
+    ]
 
 
 def _late(setup: Setup, counts: Sequence[int], requests: int) -> Prediction:
@@ -257,7 +265,8 @@ def _late(setup: Setup, counts: Sequence[int], requests: int) -> Prediction:
         formula = "slow requests, and those that find every worker stuck"
     else:
         felt_by = sum(counts) / len(counts)
-        response = _response_times(setup, counts, len(counts), 1.0)
+        # The same for both disciplines, but for slow requests that meet.
+        response, *_ = _response_times(setup, counts, len(counts), 1.0)
         share = response.share_above(work.limit)
         formula = "slow requests x clients of their loop"
     # Each run of 1 / fraction requests holds one slow one. The two runs that the ends of the
@@ -272,16 +281,17 @@ def _switches(setup: Setup, counts: Sequence[int]) -> Prediction | None:
     Once in a handler that waits. A loop that owns several connections always finds the next request
     there, and one that owns a single connection sleeps until its client's next. With a queue, the
     loop sleeps before each request and before each answer that comes home, unless up to ``workers``
-    of them arrive together; the workers never find the queue empty. Python threads that compute
-    also sleep for the GIL, as often as its switch interval and their number bring about: no closed
-    form.
+    of them arrive together; the workers never find the queue empty. Several Python threads that
+    wait may each sleep once more, for the GIL, when they go on. Those that compute do so as often
+    as the switch interval and their number bring about: no closed form.
     """
     if setup.handler == Runs.PYTHON and setup.work.usual.cpu and setup.threads > 1:
         return None
     handler = 1.0 if setup.work.usual.wait else 0.0
+    lock = 1.0 if setup.handler == Runs.PYTHON and setup.threads > 1 else 0.0
     if setup.has_queue:
-        low, high = handler + 2 / setup.threads, handler + 2.0
+        low, high = handler + 2 / setup.threads, handler + 2.0 + lock
         return Prediction(low, high, "handler + loop's two waits", absolute=SWITCHES_SLACK)
     single = sum(1 for count in counts if count == 1) / len(counts)
     value = handler + single
-    return Prediction(value, value, "handler + lonely loops", absolute=SWITCHES_SLACK)
+    return Prediction(value, value + lock, "handler + lonely loops", absolute=SWITCHES_SLACK)

@@ -11,6 +11,7 @@ Sources, named in each function:
   Models", ACM Computing Surveys 10(3): utilisation law, response time law, asymptotic bounds.
 - Feller 1968: W. Feller, "An Introduction to Probability Theory and Its Applications", volume I,
   third edition: occupancy, the binomial and multinomial distributions, renewal theory.
+- Takagi 1986: H. Takagi, "Analysis of Polling Systems", MIT Press: gated service.
 - David & Nagaraja 2003: H. A. David, H. N. Nagaraja, "Order Statistics", third edition, section
   7.1: distribution-free intervals of quantiles.
 """
@@ -27,6 +28,7 @@ __all__ = [
     "capacity",
     "expected_occupied",
     "fifo_response",
+    "gated_response",
     "largest_count",
     "late_share_of_shared_queue",
     "mean_service",
@@ -201,14 +203,43 @@ def fifo_response(
     >>> round(felt.share_above(0.050), 3)
     0.077
     """
+    return _services(population, usual, slow, slow_fraction)
+
+
+def gated_response(
+    population: int, *, usual: float, slow: float = 0.0, slow_fraction: float = 0.0
+) -> Distribution:
+    """Return the response times of clients whose server works in turns, as an event loop does.
+
+    A turn serves the requests that were there when it began (gated service, Takagi 1986). The
+    client that a turn serves last has its answer when the next turn begins and its next request a
+    moment too late, so it misses that turn and is the last of the one after, again. Of each two
+    turns, with ``2n - 1`` services together, the other ``n - 1`` clients have two answers each,
+    after ``n`` and after ``n - 1`` services, and the last one has a single answer, after all of
+    them. The mean is that of `fifo_response`, as Little's law demands.
+
+    Examples
+    --------
+    >>> [(value, round(share, 3)) for value, share in gated_response(2, usual=1.0).steps]
+    [(1.0, 0.333), (2.0, 0.333), (3.0, 0.333)]
+    """
+    rounds = [(population, population - 1), (population - 1, population - 1)]
+    return Distribution.mixture(
+        (_services(services, usual, slow, slow_fraction), float(weight))
+        for services, weight in [*rounds, (2 * population - 1, 1)]
+    )
+
+
+def _services(count: int, usual: float, slow: float, slow_fraction: float) -> Distribution:
+    """Return how long so many services take one after the other."""
     return Distribution.of(
         (
-            (population - slow_ones) * usual + slow_ones * slow,
-            math.comb(population, slow_ones)
+            (count - slow_ones) * usual + slow_ones * slow,
+            math.comb(count, slow_ones)
             * slow_fraction**slow_ones
-            * (1 - slow_fraction) ** (population - slow_ones),
+            * (1 - slow_fraction) ** (count - slow_ones),
         )
-        for slow_ones in range(population + 1)
+        for slow_ones in range(count + 1)
     )
 
 

@@ -57,6 +57,13 @@ _FORMULAS = (
         "Feller 1968, binomial distribution",
     ),
     (
+        "T ∈ {(n − 1)·s, n·s, (2n − 1)·s}",
+        "The same loop when the client it answers last in a turn always misses the next turn: "
+        "shares (n − 1), (n − 1) and 1 in 2n − 1. Which of the two it is depends on a race between "
+        "loop and client, so predictions of p50 and p99 span both.",
+        "Takagi 1986, gated service",
+    ),
+    (
         "late = f + (N − w)·qʷ·E / S,  q = f·S / E",
         "One queue and w workers; E is the mean service, S a slow one: the rest is late only when "
         "all workers are stuck at once.",

@@ -80,20 +80,23 @@ Status Codec::refuse(Breach breach) {
 }
 
 std::optional<http::Event> Codec::next_event() {
+  // Built where it is returned: an event is large, and moves of a variant are calls.
+  std::optional<http::Event> event;
   if (first_event_) {
     HeadBlockPtr block(std::exchange(first_event_, first_event_->next));
     if (!first_event_) last_event_ = nullptr;
     bool const is_interim = http::is_interim(block->status) && block->status != 101;
     bool const ends = !block->has_body && !is_interim;
-    return http::Event{stream_, http::HeadReceived{http::Head(std::move(block)), ends}};
-  }
-  if (!data_.empty()) return http::Event{stream_, http::Data{std::move(data_)}};
-  if (end_ready_) {
+    event.emplace().what = http::HeadReceived{http::Head(std::move(block)), ends};
+  } else if (!data_.empty()) {
+    event.emplace().what = http::Data{std::move(data_)};
+  } else if (end_ready_) {
     end_ready_ = false;
-    auto trailers = in_framing_ == Framing::chunked ? chunks_.take_trailers() : http::Fields{};
-    return http::Event{stream_, http::End{std::move(trailers)}};
+    auto& end = event.emplace().what.emplace<http::End>();
+    if (in_framing_ == Framing::chunked) end.trailers = chunks_.take_trailers();
   }
-  return std::nullopt;
+  if (event) event->stream = stream_;
+  return event;
 }
 
 void Codec::drop_events() {

@@ -28,10 +28,9 @@ class SaidFields {
   base::Status check_framing() const;  // Errc::invalid_field where Transfer-Encoding is said
 
  private:
-  static constexpr std::uint32_t looked_at =
-      1U << static_cast<unsigned>(http::FieldId::content_length) |
-      1U << static_cast<unsigned>(http::FieldId::transfer_encoding) |
-      1U << static_cast<unsigned>(http::FieldId::connection);
+  static constexpr std::uint32_t looked_at = http::bit_of(http::FieldId::content_length) |
+                                             http::bit_of(http::FieldId::transfer_encoding) |
+                                             http::bit_of(http::FieldId::connection);
 
   const http::Fields* preset_;
   const http::Fields& fields_;
