@@ -19,7 +19,8 @@ constexpr EnumNames<exec::Accept, 3> accepts{{{exec::Accept::one_loop, "one_loop
 constexpr EnumNames<exec::Place, 3> places{{{exec::Place::accepting_loop, "accepting_loop"},
                                             {exec::Place::round_robin, "round_robin"},
                                             {exec::Place::least_connections, "least_connections"}}};
-constexpr EnumNames<exec::Run, 2> runs{{{exec::Run::on_loop, "on_loop"}, {exec::Run::on_workers, "on_workers"}}};
+constexpr EnumNames<exec::Run, 2> runs{
+    {{exec::Run::on_loop, "on_loop"}, {exec::Run::on_workers, "on_workers"}}};
 constexpr EnumNames<net::Wakeup, 3> wakeups{{{net::Wakeup::epoll, "epoll"},
                                              {net::Wakeup::epoll_exclusive, "epoll_exclusive"},
                                              {net::Wakeup::blocking, "blocking"}}};

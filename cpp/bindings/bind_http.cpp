@@ -30,7 +30,8 @@ PyMethodDef functions[] = {
 }  // namespace
 
 void bind_http(py::module_& module) {
-  if (!python::add_types(module.ptr()) || PyModule_AddFunctions(module.ptr(), functions) < 0) throw py::error_already_set();
+  if (!python::add_types(module.ptr()) || PyModule_AddFunctions(module.ptr(), functions) < 0)
+    throw py::error_already_set();
 }
 
 }  // namespace millrace::bindings

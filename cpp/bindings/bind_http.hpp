@@ -1,4 +1,5 @@
-// Requests and answers: millrace._core.Request, RequestHeaders, Headers, Response and what belongs to them.
+// Requests and answers: millrace._core.Request, RequestHeaders, Headers, Response and what belongs
+// to them.
 #pragma once
 #include <pybind11/pybind11.h>
 

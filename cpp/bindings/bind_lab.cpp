@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "enum_names.hpp"
-#include "enum_names.hpp"
 #include "unwrap.hpp"
 
 #include "millrace/lab/load_run.hpp"

@@ -40,7 +40,8 @@ T checked(T value) {
   return value;
 }
 
-std::unique_ptr<Engine> make_engine(const Options& options, const std::vector<RouteRow>& rows, const AppHooks& hooks) {
+std::unique_ptr<Engine> make_engine(const Options& options, const std::vector<RouteRow>& rows,
+                                    const AppHooks& hooks) {
   return unwrap(Engine::make(options, rows, hooks, make_other));
 }
 
@@ -100,7 +101,8 @@ void bind_options(py::module_& module) {
       .def_readwrite("max_connections", &Options::max_connections)
       .def_readwrite("max_in_flight", &Options::max_in_flight)
       .def_property(
-          "high_water_bytes", [](const Options& one) { return one.connection.pump.high_water_bytes; },
+          "high_water_bytes",
+          [](const Options& one) { return one.connection.pump.high_water_bytes; },
           [](Options& one, std::size_t value) { one.connection.pump.high_water_bytes = value; });
   connection_flag<&conn::ServerConnectionOptions::half_close>(options, "half_close");
   connection_flag<&conn::ServerConnectionOptions::journey>(options, "journey");
@@ -115,13 +117,15 @@ void bind_server(py::module_& module) {
   bind_options(module);
 
   py::class_<RouteRow>(module, "Route")
-      .def(py::init([](std::vector<std::string> methods, std::string pattern, std::string kind, const py::object& target) {
+      .def(py::init([](std::vector<std::string> methods, std::string pattern, std::string kind,
+                       const py::object& target) {
              return RouteRow{std::move(methods), std::move(pattern), std::move(kind), ref(target)};
            }),
            "methods"_a, "pattern"_a, "kind"_a, "target"_a);
 
   py::class_<AppHooks>(module, "AppHooks")
-      .def(py::init([](const py::object& app, const py::object& on_exception, const py::object& on_background) {
+      .def(py::init([](const py::object& app, const py::object& on_exception,
+                       const py::object& on_background) {
              return AppHooks{ref(app), ref(on_exception), ref(on_background)};
            }),
            py::kw_only(), "app"_a, "on_exception"_a, "on_background"_a);
@@ -136,13 +140,21 @@ void bind_server(py::module_& module) {
            })
       .def("accept", [](Engine& engine) { unwrap(engine.accept()); })
       .def("stop_accepting", [](Engine& engine) { unwrap(engine.stop_accepting()); })
-      .def("drain", [](Engine& engine, double patience) { return checked(unwrap(engine.drain(patience))); }, "seconds"_a)
+      .def(
+          "drain",
+          [](Engine& engine, double patience) { return checked(unwrap(engine.drain(patience))); },
+          "seconds"_a)
       .def("stop_loops", [](Engine& engine) { unwrap(engine.stop_loops()); })
       .def_property_readonly("endpoints", &Engine::endpoints)
       .def_property_readonly("ports", &Engine::ports)
       .def("asyncio_loop",
-           [](Engine& engine) { return py::reinterpret_borrow<py::object>(checked(engine.asyncio_loop())); })
-      .def("stats", [](const Engine& engine) { return py::reinterpret_steal<py::object>(checked(engine.stats())); })
+           [](Engine& engine) {
+             return py::reinterpret_borrow<py::object>(checked(engine.asyncio_loop()));
+           })
+      .def("stats",
+           [](const Engine& engine) {
+             return py::reinterpret_steal<py::object>(checked(engine.stats()));
+           })
       .def("journey", &Engine::journey)
       .def("reset_journey", &Engine::reset_journey);
 }

@@ -15,13 +15,16 @@ using EnumNames = std::array<std::pair<Enum, std::string_view>, size>;
 
 template <class Enum, std::size_t size>
 std::string_view name_in(const EnumNames<Enum, size>& names, Enum value) {
-  return std::find_if(names.begin(), names.end(), [&](auto const& row) { return row.first == value; })->second;
+  return std::find_if(names.begin(), names.end(),
+                      [&](auto const& row) { return row.first == value; })
+      ->second;
 }
 
 // Raises ValueError for a name that is not in the table.
 template <class Enum, std::size_t size>
 Enum value_in(const EnumNames<Enum, size>& names, std::string_view name) {
-  auto const found = std::find_if(names.begin(), names.end(), [&](auto const& row) { return row.second == name; });
+  auto const found =
+      std::find_if(names.begin(), names.end(), [&](auto const& row) { return row.second == name; });
   if (found != names.end()) return found->first;
   std::string detail = "'" + std::string(name) + "' is not one of";
   for (auto const& row : names) detail.append(" '").append(row.second).append("'");

@@ -14,8 +14,9 @@ namespace py = pybind11;
 namespace millrace::bindings {
 namespace {
 
-constexpr EnumNames<base::Fault, 3> faults{
-    {{base::Fault::local, "local"}, {base::Fault::peer, "peer"}, {base::Fault::network, "network"}}};
+constexpr EnumNames<base::Fault, 3> faults{{{base::Fault::local, "local"},
+                                            {base::Fault::peer, "peer"},
+                                            {base::Fault::network, "network"}}};
 constexpr EnumNames<base::Retry, 3> retries{{{base::Retry::never, "never"},
                                              {base::Retry::on_new_connection, "on_new_connection"},
                                              {base::Retry::always, "always"}}};

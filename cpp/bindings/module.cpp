@@ -15,12 +15,14 @@ using namespace millrace;
 
 namespace {
 
-// At interpreter exit threads of ours would wake up to no interpreter; a forked child has none of them.
+// At interpreter exit threads of ours would wake up to no interpreter; a forked child has none of
+// them.
 void watch_the_end(py::module_& module) {
   module.def("_stop_all", &python::Engine::stop_all);
   module.def("_forget_all", &python::Engine::forget_all);
   py::module_::import("atexit").attr("register")(module.attr("_stop_all"));
-  py::module_::import("os").attr("register_at_fork")(py::arg("after_in_child") = module.attr("_forget_all"));
+  py::module_::import("os").attr("register_at_fork")(py::arg("after_in_child") =
+                                                         module.attr("_forget_all"));
 }
 
 }  // namespace

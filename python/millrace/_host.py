@@ -21,7 +21,7 @@ from typing import Any, Protocol
 _log = logging.getLogger("millrace.error")
 
 # What tasks that are still there when the loop ends get for their clean-up.
-_CLEAN_UP_S = 2.0
+_CLEAN_UP_S = 1.0
 
 # Pieces of a streamed body that are sent before other callbacks get their turn.
 _PIECES_PER_TURN = 16
@@ -36,17 +36,17 @@ class _Writer(Protocol):
     def room(self) -> asyncio.Future[None]: ...
 
 
-# --- the asyncio loop ---------------------------------------------------------------------------
+# --- the asyncio loop -----------------------------------------------------------------------------
 
 
 class ReactorSelector(selectors.EpollSelector):
-    """What asyncio waits with: a turn of the engine's loop, which watches asyncio's own epoll too."""
+    """What asyncio waits with: a turn of the engine's loop, which watches asyncio's epoll too."""
 
     def __init__(self, turn: _Turn) -> None:
         super().__init__()
         self.inner_select = super().select
         # On the instance: asyncio finds the engine's function without a frame of ours between.
-        self.select = turn.select  # type: ignore[method-assign]
+        self.select = turn.select  # type: ignore[method-assign,assignment]
 
 
 def make_selector(turn: _Turn) -> ReactorSelector:
@@ -98,7 +98,7 @@ def thread_ends() -> None:
     threading._active.pop(threading.get_ident(), None)  # type: ignore[attr-defined]
 
 
-# --- coroutines that the engine steps ---------------------------------------------------------------
+# --- coroutines that the engine steps -------------------------------------------------------------
 
 
 async def awaited(awaitable: Awaitable[Any]) -> Any:
@@ -151,7 +151,7 @@ async def close_chunks(_writer: _Writer, chunks: object) -> None:
         close_now()
 
 
-# --- values -----------------------------------------------------------------------------------------
+# --- values ---------------------------------------------------------------------------------------
 
 
 def make_uuid(text: str) -> uuid.UUID:
@@ -206,12 +206,17 @@ def dump_json(value: Any) -> bytes:
         return json.dumps(value, separators=separators, allow_nan=False).encode()
 
 
-# --- the log ----------------------------------------------------------------------------------------
+# --- the log --------------------------------------------------------------------------------------
 
 
 def log_failure(request: Any, route: str, error: BaseException) -> None:
     _log.error(
-        "%s %s (route %s): %s", request.method, request.path, route, type(error).__name__, exc_info=error
+        "%s %s (route %s): %s",
+        request.method,
+        request.path,
+        route,
+        type(error).__name__,
+        exc_info=error,
     )
 
 

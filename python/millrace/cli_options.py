@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import wraps
 from typing import NoReturn, TypeVar
 
 from millrace.units import seconds
@@ -30,8 +31,9 @@ class Parser(argparse.ArgumentParser):
 
 
 def reader(read: Callable[[str], T]) -> Callable[[str], T]:
-    """Return a reader whose ValueError is shown as it is, behind the option's name."""
+    """Make a ValueError of a reader show as it is, behind the option's name."""
 
+    @wraps(read)
     def read_text(text: str) -> T:
         try:
             return read(text)
@@ -39,6 +41,36 @@ def reader(read: Callable[[str], T]) -> Callable[[str], T]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return read_text
+
+
+@reader
+def port_number(text: str) -> int:
+    """Read a TCP port, 0 included."""
+    return _whole(text, 0, 65_535)
+
+
+@reader
+def count(text: str) -> int:
+    """Read a whole number from 1."""
+    return _whole(text, 1, 2**31 - 1)
+
+
+@reader
+def duration(text: str) -> float:
+    """Read a duration in seconds, as `seconds` does."""
+    return seconds(text)
+
+
+@reader
+def rate(text: str) -> float:
+    """Read a number of requests per second."""
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number of requests per second") from None
+    if not 0 < number < float("inf"):
+        raise ValueError(f"{text} requests per second cannot be sent; write more than 0")
+    return number
 
 
 def _whole(text: str, least: int, most: int) -> int:
@@ -49,19 +81,3 @@ def _whole(text: str, least: int, most: int) -> int:
     if not least <= number <= most:
         raise ValueError(f"{number} is not from {least} to {most}")
     return number
-
-
-def _rate(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a number of requests per second") from None
-    if not 0 < number < float("inf"):
-        raise ValueError(f"{text} requests per second cannot be sent; write more than 0")
-    return number
-
-
-port_number = reader(lambda text: _whole(text, 0, 65_535))
-count = reader(lambda text: _whole(text, 1, 2**31 - 1))
-duration = reader(seconds)
-rate = reader(_rate)

@@ -17,7 +17,7 @@ __all__ = ["Lifetime"]
 
 _log = logging.getLogger("millrace.error")
 
-# How long one wait for background work takes, so that a hasty stop is heard.
+# How long one wait takes, so that Ctrl-C and a hasty stop are heard.
 _SLICE_S = 0.1
 
 # What cancelled background work gets for its clean-up.
@@ -45,16 +45,16 @@ class Lifetime:
             app._lifetimes.append(self)
         if any(app._lifespan for app in self._apps):
             self._life = asyncio.run_coroutine_threadsafe(self._live(), self.loop)
-            self._entered.result()
+            _outcome(self._entered)
 
     def leave(self, seconds: float, hurried: Callable[[], bool]) -> None:
         """Give background work so long to finish, then run the lifespans to their end."""
         if self._loop is None:
             return
-        asyncio.run_coroutine_threadsafe(self._finish(seconds, hurried), self._loop).result()
+        _outcome(asyncio.run_coroutine_threadsafe(self._finish(seconds, hurried), self._loop))
         if self._life is not None and self._leaving is not None:
             self._loop.call_soon_threadsafe(self._leaving.set)
-            self._life.result()
+            _outcome(self._life)
 
     def detach(self) -> None:
         """Break off what is left, and let the apps know that they are no longer served."""
@@ -120,6 +120,16 @@ class Lifetime:
             for task in self._tasks:
                 task.cancel()
             await asyncio.wait(self._tasks, timeout=_CLEAN_UP_S)
+
+
+def _outcome(future: Future[None]) -> None:
+    """Wait in glances: a signal that comes just before a wait begins would not end it."""
+    while True:
+        try:
+            return future.result(_SLICE_S)
+        except TimeoutError:
+            if future.done():
+                raise  # the work's own
 
 
 async def _run(task: object) -> None:

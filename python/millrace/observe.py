@@ -364,7 +364,8 @@ class Stats(Mapping[str, Any]):
         for name, group in self._counted.items():
             if isinstance(group, Mapping):
                 numbers = {k: v for k, v in group.items() if isinstance(v, int | float)}
-                yield f"{name}: {_line(numbers)}"
+                if numbers:
+                    yield f"{name}: {_line(numbers)}"
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return one row per loop and one column per counter.

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -35,6 +35,9 @@ _log = logging.getLogger("millrace.error")
 
 # The exit code of a server that could not start, as uvicorn has it.
 START_FAILED = 3
+
+# How soon a signal is heard, at the latest.
+_GLANCE_S = 0.5
 
 
 class AppNotFound(Exception):
@@ -102,7 +105,7 @@ def serve(server: Server) -> None:
             _fail_to_start("it was interrupted")
         signals.has_started = True
         _log.info("serving on %s (%r); Ctrl-C stops", ", ".join(server.urls), server.pattern)
-        signals.queue.get()
+        signals.get()
         _stop(server, signals)
     _log.info("stopped")
 
@@ -185,6 +188,15 @@ class _Signals:
         self.queue: SimpleQueue[bool] = SimpleQueue()
         self.has_started = False
 
+    def get(self) -> bool:
+        """Return True when a signal came, False when the stopping is over."""
+        while True:
+            try:
+                # In glances: a signal that comes just before a wait begins would not end it.
+                return self.queue.get(timeout=_GLANCE_S)
+            except Empty:
+                pass
+
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         if not self.has_started:
             raise KeyboardInterrupt
@@ -218,7 +230,7 @@ def _stop(server: Server, signals: _Signals) -> None:
         signals.queue.put(False)
 
     threading.Thread(target=stop, name="millrace-stop").start()
-    while signals.queue.get():
+    while signals.get():
         server.hurry()
     if failure:
         _log.error("stopping failed", exc_info=failure[0])

@@ -188,7 +188,9 @@ class Server:
         if not self.is_running:
             self.start()
         try:
-            self._stopped.wait()
+            # In glances: a signal that comes just before a wait begins would not end it.
+            while not self._stopped.wait(_GLANCE_S):
+                pass
         finally:
             self.stop()
 
@@ -293,6 +295,9 @@ class Server:
         if lifetime is not None:
             lifetime.run_background(task)
 
+
+# How soon Ctrl-C is heard, at the latest.
+_GLANCE_S = 0.5
 
 # How long one wait for requests under way takes.
 _SLICE_S = 0.1

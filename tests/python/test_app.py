@@ -358,6 +358,39 @@ def test_a_plain_handler_inside_async_middleware_has_its_body(serve, pattern):
     assert answer.body == b"x" * 100_000
 
 
+def test_plain_middleware_leaves_asyncios_threads_to_handlers(serve):
+    """More requests than asyncio's pool has threads, each waiting in middleware for one of them."""
+    app, count = mr.App(), 64
+    app.middleware(plain_layer("only", []))
+
+    @app.lifespan
+    async def life(app):
+        app.state.all_here = asyncio.Barrier(count)
+        yield
+
+    @app.get("/x")
+    async def handler(request):
+        await request.app.state.all_here.wait()
+        return await asyncio.to_thread(lambda: "from a thread")
+
+    server = serve(app)
+    wires = [Wire(server) for _ in range(count)]
+    for wire in wires:
+        wire.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert {wire.read().text for wire in wires} == {"from a thread"}
+    for wire in wires:
+        wire.socket.close()
+
+
+def test_a_body_limit_holds_for_plain_handlers_inside_async_middleware(serve):
+    app = mr.App()
+    app.middleware(async_layer("only", []))
+    app.post("/x")(lambda request: str(len(request.body)))
+    server = serve(app, limits=mr.Limits(body_bytes=1000))
+    assert fetch(server, "POST", "/x", body=b"x" * 1000).text == "1000"
+    assert fetch(server, "POST", "/x", body=b"x" * 1001).status == 413
+
+
 def test_middleware_may_answer_alone(serve):
     app, called = mr.App(), []
 

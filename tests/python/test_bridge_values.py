@@ -157,10 +157,17 @@ def test_what_are_no_headers_is_refused(source):
 
 def test_a_response_has_its_arguments_and_defaults():
     plain = mr.Response()
-    assert (plain.body, plain.status, plain.content_type, plain.background) == (b"", 200, None, None)
+    assert (plain.body, plain.status, plain.content_type, plain.background) == (
+        b"",
+        200,
+        None,
+        None,
+    )
     assert len(plain.headers) == 0
     source = {"a": "1"}
-    full = mr.Response("x", status=HTTPStatus.CREATED, headers=source, content_type="a/b", background=len)
+    full = mr.Response(
+        "x", status=HTTPStatus.CREATED, headers=source, content_type="a/b", background=len
+    )
     source["b"] = "2"
     assert (full.body, full.status, full.content_type, full.background) == ("x", 201, "a/b", len)
     assert full.headers == mr.Headers({"a": "1"})
@@ -348,7 +355,9 @@ def test_a_body_over_the_limit_is_413_for_plain_functions_and_coroutines(serve, 
         assert fetch(server, "POST", path, body=b"x" * 1001).status == 413
         chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (1001, b"x" * 1001)
         with Wire(server) as wire:
-            wire.send(f"POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", chunks)
+            wire.send(
+                f"POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", chunks
+            )
             assert wire.read().status == 413
     assert not caplog.records
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 
 import millrace
@@ -29,6 +30,7 @@ def test_public_functions_and_classes_are_documented():
         module = importlib.import_module(name)
         for public in getattr(module, "__all__", []):
             value = getattr(module, public)
-            if callable(value) and not (value.__doc__ or "").strip():
+            is_documentable = inspect.isclass(value) or inspect.isfunction(value)
+            if is_documentable and not (value.__doc__ or "").strip():
                 missing.append(f"{name}.{public}")
     assert missing == []

@@ -445,6 +445,7 @@ def interrupt_in(*functions):
 
 def test_ctrl_c_ends_serve_forever(script):
     body = """
+server.start()
 interrupt_in("serve_forever", "wait")
 try:
     server.serve_forever()

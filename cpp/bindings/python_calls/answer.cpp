@@ -118,7 +118,8 @@ bool add_field(PreparedAnswer& answer, base::ByteView name, base::ByteView value
       return declare_length(answer, text);
     }
     case FieldId::transfer_encoding:
-      PyErr_SetString(PyExc_ValueError, "the Transfer-Encoding header is the engine's business (RFC 9112 6.1)");
+      PyErr_SetString(PyExc_ValueError,
+                      "the Transfer-Encoding header is the engine's business (RFC 9112 6.1)");
       return false;
     case FieldId::content_type:
       answer.head.preset = nullptr;
@@ -151,15 +152,18 @@ bool set_fields(const ResponseObject* response, PreparedAnswer& answer) {
 bool prepare_response(const ResponseObject* response, PreparedAnswer& answer) {
   answer.head.status = static_cast<std::uint16_t>(response->status);
   if (!set_body(response->body, answer)) return false;
-  bool const is_bodiless = response->status == 204 || response->status == 304;  // RFC 9110 15.3.5, 15.4.5
+  bool const is_bodiless =
+      response->status == 204 || response->status == 304;  // RFC 9110 15.3.5, 15.4.5
   if (is_bodiless) {
     answer.form = PreparedAnswer::Form::whole;
     answer.bytes = {};
   }
-  if (answer.form == PreparedAnswer::Form::whole && answer.bytes.empty()) answer.head.preset = nullptr;
+  if (answer.form == PreparedAnswer::Form::whole && answer.bytes.empty())
+    answer.head.preset = nullptr;
   if (response->headers || response->content_type != Py_None)
     if (!set_fields(response, answer)) return false;
-  if (answer.head.content_length == answer.bytes.size() || is_bodiless) answer.head.content_length.reset();
+  if (answer.head.content_length == answer.bytes.size() || is_bodiless)
+    answer.head.content_length.reset();
   if (response->background != Py_None) answer.background = Ref::borrow(response->background);
   return true;
 }
@@ -169,7 +173,8 @@ base::Bytes body_of(conn::Exchange& exchange, const PreparedAnswer& answer) {
   if (exchange.home().in_thread()) {
     // The chain copies small ones before this call returns.
     if (bytes.size() <= base::ByteChain::copy_below) return base::Bytes::borrowed(bytes);
-    if (answer.bytes_owner) return base::Bytes::owned(bytes, Py_NewRef(answer.bytes_owner), drop_later);
+    if (answer.bytes_owner)
+      return base::Bytes::owned(bytes, Py_NewRef(answer.bytes_owner), drop_later);
   }
   return base::Bytes::copy_of(bytes);
 }
@@ -196,10 +201,12 @@ void send(conn::Exchange& exchange, PreparedAnswer& answer) {
     exchange.reply(std::move(answer.head), std::move(body));
     return;
   }
-  // A length of the handler's own: what does not match it breaks off, as with a streamed body. HEAD has none to match.
+  // A length of the handler's own: what does not match it breaks off, as with a streamed body. HEAD
+  // has none to match.
   bool const is_head = exchange.head && exchange.head.method() == http::Method::head;
   exchange.start(std::move(answer.head));
-  if (!is_head && !body.empty()) (void)exchange.write(std::move(body));  // nothing follows that had to wait
+  if (!is_head && !body.empty())
+    (void)exchange.write(std::move(body));  // nothing follows that had to wait
   exchange.finish();
 }
 
@@ -212,7 +219,8 @@ base::Bytes chunk_bytes(PyObject* chunk, conn::Exchange& exchange) {
   } else if (PyByteArray_Check(chunk) || PyMemoryView_Check(chunk)) {
     if (!set_copy(chunk, piece)) return {};
   } else {
-    PyErr_Format(PyExc_TypeError, "a streamed body consists of str and bytes, not %.200s", Py_TYPE(chunk)->tp_name);
+    PyErr_Format(PyExc_TypeError, "a streamed body consists of str and bytes, not %.200s",
+                 Py_TYPE(chunk)->tp_name);
     return {};
   }
   return body_of(exchange, piece);

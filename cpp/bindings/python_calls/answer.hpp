@@ -1,12 +1,13 @@
 // From what a handler returned to what the engine sends.
 #pragma once
-#include "millrace/conn/exchange.hpp"
 #include "ref.hpp"
+
+#include "millrace/conn/exchange.hpp"
 
 namespace millrace::python {
 
-// An answer, checked and encoded, not yet sent. Lives no longer than the result it was made from, unless its form says
-// that chunks follow.
+// An answer, checked and encoded, not yet sent. Lives no longer than the result it was made from,
+// unless its form says that chunks follow.
 struct PreparedAnswer {
   enum class Form : std::uint8_t {
     whole,
@@ -14,9 +15,10 @@ struct PreparedAnswer {
     async_chunks,  // an asynchronous one
   };
   Form form = Form::whole;
-  bool names_type = false;   // of chunks: the content type is settled
+  bool names_type = false;  // of chunks: the content type is settled
   http::ResponseHead head;
-  base::ByteView bytes;      // of the result, of `backing`, or of this thread's JSON buffer: valid until the next prepare()
+  base::ByteView bytes;  // of the result, of `backing`, or of this thread's JSON buffer: valid
+                         // until the next prepare()
   PyObject* bytes_owner = nullptr;  // borrowed; null: the bytes have to be copied
   Ref backing;
   Ref chunks;
@@ -28,8 +30,8 @@ bool prepare(PyObject* result, PreparedAnswer& into);
 // Sends a whole one: the handler's side of the exchange is over.
 void send(conn::Exchange& exchange, PreparedAnswer& answer);
 
-// A piece of a streamed body; settles the content type with the first one. Empty bytes and an exception raised where it
-// is neither str nor bytes-like.
+// A piece of a streamed body; settles the content type with the first one. Empty bytes and an
+// exception raised where it is neither str nor bytes-like.
 base::Bytes chunk_bytes(PyObject* chunk, conn::Exchange& exchange);
 void settle_type(PreparedAnswer& answer, PyObject* first_chunk);
 

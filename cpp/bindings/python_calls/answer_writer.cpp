@@ -6,8 +6,7 @@ namespace millrace::python {
 namespace {
 
 struct WriterObject {
-  PyObject_HEAD
-  CoroutineCall* call;  // null once the answer is over
+  PyObject_HEAD CoroutineCall* call;  // null once the answer is over
 };
 
 CoroutineCall* call_of(PyObject* self) {

@@ -15,8 +15,7 @@ namespace millrace::python {
 namespace {
 
 struct TurnObject {
-  PyObject_HEAD
-  AsyncioHost* host;  // null once it is gone
+  PyObject_HEAD AsyncioHost* host;  // null once it is gone
 };
 
 PyObject* select(PyObject* self, PyObject* timeout) {
@@ -83,8 +82,10 @@ std::unique_ptr<AsyncioHost> AsyncioHost::make(net::Reactor* reactor) {
   host->empty_ = Ref(PyTuple_New(0));
   if (!host->inner_select_ || !host->ready_) return nullptr;
   Ref const tasks(PyImport_ImportModule("_asyncio"));
-  host->current_tasks_ = Ref(tasks ? PyObject_GetAttrString(tasks.get(), "_current_tasks") : nullptr);
-  if (host->current_tasks_ && !PyDict_CheckExact(host->current_tasks_.get())) host->current_tasks_.reset();
+  host->current_tasks_ =
+      Ref(tasks ? PyObject_GetAttrString(tasks.get(), "_current_tasks") : nullptr);
+  if (host->current_tasks_ && !PyDict_CheckExact(host->current_tasks_.get()))
+    host->current_tasks_.reset();
   PyErr_Clear();  // without that dict every request gets a real task
   return host;
 }
@@ -110,7 +111,8 @@ void AsyncioHost::run(ThreadState& state) {
   is_running_ = true;
   Ref const run(call_host("run", loop_.get()));
   if (!run) PyErr_WriteUnraisable(loop_.get());
-  // From here on the loop waits for its own descriptors only, so that clean-up code can still use it.
+  // From here on the loop waits for its own descriptors only, so that clean-up code can still use
+  // it.
   is_running_ = false;
   is_stopping_ = true;
   reactor_->set_guard(nullptr);
@@ -168,7 +170,8 @@ PyObject* AsyncioHost::turn(PyObject* timeout) {
 }
 
 bool AsyncioHost::has_work() const {
-  return inner_is_ready_ || Py_SIZE(ready_.get()) > 0 || Py_SIZE(scheduled_.get()) != scheduled_before_;
+  return inner_is_ready_ || Py_SIZE(ready_.get()) > 0 ||
+         Py_SIZE(scheduled_.get()) != scheduled_before_;
 }
 
 PyObject* AsyncioHost::create_future() {
@@ -176,7 +179,9 @@ PyObject* AsyncioHost::create_future() {
   return PyObject_CallMethodNoArgs(loop_.get(), name);
 }
 
-bool AsyncioHost::enter_task(PyObject* task) { return PyDict_SetItem(current_tasks_.get(), loop_.get(), task) == 0; }
+bool AsyncioHost::enter_task(PyObject* task) {
+  return PyDict_SetItem(current_tasks_.get(), loop_.get(), task) == 0;
+}
 
 void AsyncioHost::leave_task() {
   Ref raised = take_raised();

@@ -5,26 +5,29 @@
 #include <thread>
 
 #include "gil.hpp"
-#include "millrace/net/reactor.hpp"
 #include "ref.hpp"
+
+#include "millrace/net/reactor.hpp"
 
 namespace millrace::python {
 
 class CoroutineCall;
 
-// A standard SelectorEventLoop whose selector's wait is a turn of the reactor, so that sockets, timers and letters of
-// ours and callbacks, timers and descriptors of asyncio's are served by one thread without hand-offs. Made and destroyed
-// with the GIL held; "home" is the reactor's thread.
+// A standard SelectorEventLoop whose selector's wait is a turn of the reactor, so that sockets,
+// timers and letters of ours and callbacks, timers and descriptors of asyncio's are served by one
+// thread without hand-offs. Made and destroyed with the GIL held; "home" is the reactor's thread.
 class AsyncioHost {
  public:
-  // Makes the loop; null and an exception raised where that fails. `reactor`: null for one of its own, which run_alone()
-  // serves. Outlived by it otherwise.
+  // Makes the loop; null and an exception raised where that fails. `reactor`: null for one of its
+  // own, which run_alone() serves. Outlived by it otherwise.
   static std::unique_ptr<AsyncioHost> make(net::Reactor* reactor);
   ~AsyncioHost();
 
-  // Runs the loop until the reactor is stopped, then cancels what is left on it and closes it. Home, GIL held.
+  // Runs the loop until the reactor is stopped, then cancels what is left on it and closes it.
+  // Home, GIL held.
   void run(ThreadState& state);
-  // The same on a thread of its own, which belongs to `engine`; stop_alone() ends it, without the GIL.
+  // The same on a thread of its own, which belongs to `engine`; stop_alone() ends it, without the
+  // GIL.
   void run_alone(const void* engine);
   void stop_alone();
 
@@ -32,7 +35,9 @@ class AsyncioHost {
   net::Reactor& reactor() { return *reactor_; }
   bool in_thread() const { return reactor_->in_thread(); }
   bool is_stopping() const { return is_stopping_; }
-  int thread_id() const { return thread_id_.load(std::memory_order_relaxed); }  // the kernel's; 0: no thread of its own
+  int thread_id() const {
+    return thread_id_.load(std::memory_order_relaxed);
+  }  // the kernel's; 0: no thread of its own
   // Calls that wait for something. Home.
   std::size_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
 

@@ -3,7 +3,8 @@
 namespace millrace::python {
 namespace {
 
-// One that nobody has kept or changed is as good as new. Shared by all threads: the GIL is what guards it.
+// One that nobody has kept or changed is as good as new. Shared by all threads: the GIL is what
+// guards it.
 PyObject* spare = nullptr;
 
 }  // namespace

@@ -34,7 +34,8 @@ CoroutineCall::CoroutineCall(AsyncioHost& host, conn::Exchange& exchange, const 
   host_.add(*this);
 }
 
-// ---------------------------------------------------------------------------------------------- steps
+// ----------------------------------------------------------------------------------------------
+// steps
 
 void CoroutineCall::begin() {
   request_ = make_request(*exchange_, route_, this);
@@ -42,7 +43,8 @@ void CoroutineCall::begin() {
   RequestContext context;
   Ref made(call_one(route_.target.get(), as_object(request_)));
   if (made && !PyCoro_CheckExact(made.get()))
-    made = is_awaitable(made.get()) ? Ref(call_host("awaited", made.get())) : take_result(made.get());
+    made =
+        is_awaitable(made.get()) ? Ref(call_host("awaited", made.get())) : take_result(made.get());
   else if (!made)
     made = take_exception();
   take_first_step(std::move(made), context.get());
@@ -98,7 +100,8 @@ CoroutineCall::Progress CoroutineCall::throw_in(PyObject* exception, PyObject** 
   return settle(status, result, yielded);
 }
 
-CoroutineCall::Progress CoroutineCall::settle(PySendResult status, PyObject* result, PyObject** yielded) {
+CoroutineCall::Progress CoroutineCall::settle(PySendResult status, PyObject* result,
+                                              PyObject** yielded) {
   for (;;) {
     if (status == PYGEN_NEXT) {
       start_stream_if_settled();
@@ -133,7 +136,8 @@ void CoroutineCall::release() {
   drop_holder();
 }
 
-// ---------------------------------------------------------------------------------------------- answers
+// ----------------------------------------------------------------------------------------------
+// answers
 
 Ref CoroutineCall::take_result(PyObject* result) {
   if (stream_) {
@@ -162,7 +166,8 @@ Ref CoroutineCall::take_exception() {
   }
   if (!stream_ && !std::exchange(was_rescued_, true)) {
     if (Ref const answer{rescue(request_)}; answer)
-      return is_awaitable(answer.get()) ? Ref(call_host("awaited", answer.get())) : take_result(answer.get());
+      return is_awaitable(answer.get()) ? Ref(call_host("awaited", answer.get()))
+                                        : take_result(answer.get());
   }
   fail();
   return {};
@@ -175,15 +180,18 @@ void CoroutineCall::fail() {
   bool const has_started = exchange_->has_started();
   auto& exchange = let_go();
   if (has_started) {
-    exchange.fail(base::Error{base::Errc::io_error, {}, "the handler raised while it streamed its answer"});
+    exchange.fail(
+        base::Error{base::Errc::io_error, {}, "the handler raised while it streamed its answer"});
   } else {
     send_status(exchange, status);
   }
 }
 
 Ref CoroutineCall::begin_stream(PreparedAnswer answer) {
-  char const* drive = answer.form == PreparedAnswer::Form::chunks ? "stream_iterator" : "stream_async_iterator";
-  if (exchange_->head.method() == http::Method::head) drive = "close_chunks";  // there is nobody to read them
+  char const* drive =
+      answer.form == PreparedAnswer::Form::chunks ? "stream_iterator" : "stream_async_iterator";
+  if (exchange_->head.method() == http::Method::head)
+    drive = "close_chunks";  // there is nobody to read them
   stream_ = std::make_unique<PreparedAnswer>(std::move(answer));
   writer_ = Ref(new_answer_writer(*this));
   observe();
@@ -202,10 +210,11 @@ int CoroutineCall::write(PyObject* chunk) {
   return exchange_->write(std::move(bytes));
 }
 
-// A head whose content type is known need not wait for the first piece: event streams may have none for minutes. The
-// others wait, so that what is raised before it still becomes a 500.
+// A head whose content type is known need not wait for the first piece: event streams may have none
+// for minutes. The others wait, so that what is raised before it still becomes a 500.
 void CoroutineCall::start_stream_if_settled() {
-  if (stream_ && exchange_ && stream_->names_type && !exchange_->has_started()) exchange_->start(std::move(stream_->head));
+  if (stream_ && exchange_ && stream_->names_type && !exchange_->has_started())
+    exchange_->start(std::move(stream_->head));
 }
 
 void CoroutineCall::end_stream() {
@@ -226,7 +235,8 @@ conn::Exchange& CoroutineCall::let_go() {
   return exchange;
 }
 
-// ---------------------------------------------------------------------------------------------- waiting
+// ----------------------------------------------------------------------------------------------
+// waiting
 
 void CoroutineCall::want_body() {
   if (std::exchange(wants_body_, true)) return;
@@ -259,8 +269,8 @@ void CoroutineCall::observe() {
   if (exchange_->is_gone()) notify(client_gone);
 }
 
-// On the exchange's home loop. The letter is under way from the first notice to its opening, so a second one only adds
-// to it; after that addition this object may already be gone.
+// On the exchange's home loop. The letter is under way from the first notice to its opening, so a
+// second one only adds to it; after that addition this object may already be gone.
 void CoroutineCall::notify(Notice notice) {
   if (notices_.fetch_or(notice) != 0) return;
   if (host_.in_thread()) {
@@ -276,7 +286,8 @@ void CoroutineCall::take(std::uint8_t notices) {
   if ((notices & client_gone) && exchange_) {
     is_cancelled_ = true;
     // Without a task the first step is under way: wait() comes back to it.
-    Ref const cancelled(task_ ? PyObject_CallMethod(task_.get(), "cancel", nullptr) : Py_NewRef(Py_None));
+    Ref const cancelled(task_ ? PyObject_CallMethod(task_.get(), "cancel", nullptr)
+                              : Py_NewRef(Py_None));
     if (!cancelled) PyErr_WriteUnraisable(task_.get());
   }
   if (notices & exchange_over) drop_holder();

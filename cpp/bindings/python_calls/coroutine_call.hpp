@@ -6,13 +6,15 @@
 
 #include "answer.hpp"
 #include "asyncio_host.hpp"
-#include "millrace/conn/exchange.hpp"
 #include "request.hpp"
+
+#include "millrace/conn/exchange.hpp"
 
 namespace millrace::python {
 
-// Lives on the asyncio thread, where all but the observer's functions are called with the GIL held; hears of its exchange
-// by letter where that lives on another loop. Recycled when both the coroutine and the exchange are done with it.
+// Lives on the asyncio thread, where all but the observer's functions are called with the GIL held;
+// hears of its exchange by letter where that lives on another loop. Recycled when both the
+// coroutine and the exchange are done with it.
 class CoroutineCall final : public conn::ExchangeObserver, public net::Letter {
  public:
   enum class Progress : std::uint8_t {
@@ -27,12 +29,13 @@ class CoroutineCall final : public conn::ExchangeObserver, public net::Letter {
 
   // Calls the handler and steps what it returns until that waits or is finished.
   void begin();
-  // The handler was a plain function and has returned an asynchronous iterator. Takes over `request`.
+  // The handler was a plain function and has returned an asynchronous iterator. Takes over
+  // `request`.
   void begin_with(RequestObject* request, PyObject* context, PreparedAnswer answer);
   Progress send(PyObject* value, PyObject** yielded);
   Progress throw_in(PyObject* exception, PyObject** yielded);
-  // The task that goes on with it. Kept alive until the coroutine is done: asyncio itself would not.
-  // `resume` stands for the coroutine in it.
+  // The task that goes on with it. Kept alive until the coroutine is done: asyncio itself would
+  // not. `resume` stands for the coroutine in it.
   void adopt_task(PyObject* task, PyObject* resume);
   PyObject* coroutine() const { return coroutine_.get(); }  // borrowed
   const Route& route() const { return route_; }
@@ -88,7 +91,7 @@ class CoroutineCall final : public conn::ExchangeObserver, public net::Letter {
   Ref coroutine_, task_, writer_, body_waiter_, room_waiter_;
   std::unique_ptr<PreparedAnswer> stream_;  // while it streams
   PyObject* resume_ = nullptr;              // what the task steps, borrowed
-  std::atomic<std::uint8_t> notices_{0};  // not 0: the letter is under way
+  std::atomic<std::uint8_t> notices_{0};    // not 0: the letter is under way
   int holders_ = 1;
   bool is_observing_ = false;
   bool wants_body_ = false;

@@ -25,7 +25,8 @@ void CoroutineHandler::begin(conn::Exchange& exchange) {
     exchange.fail(base::Error{base::Errc::cancelled, {}, {}});
     return;
   }
-  auto const& route = static_cast<CoroutineHandler*>(static_cast<server::Handler*>(exchange.subject))->route_;
+  auto const& route =
+      static_cast<CoroutineHandler*>(static_cast<server::Handler*>(exchange.subject))->route_;
   (new CoroutineCall(*route.application->asyncio, exchange, route))->begin();
 }
 

@@ -6,11 +6,12 @@
 #include <mutex>
 #include <thread>
 
+#include "answer.hpp"
 #include "engine_parts.hpp"
 #include "handlers.hpp"
-#include "millrace/server/constant.hpp"
 #include "response.hpp"
-#include "answer.hpp"
+
+#include "millrace/server/constant.hpp"
 
 namespace millrace::python {
 namespace {
@@ -55,20 +56,26 @@ base::Result<std::unique_ptr<server::Handler>> make_constant(const RouteRow& row
   if (!PyObject_TypeCheck(row.target.get(), &response_type) || !prepare(row.target.get(), answer) ||
       answer.form != PreparedAnswer::Form::whole) {
     PyErr_Clear();
-    return base::Error{Errc::invalid_option, {}, "route '" + row.pattern + "': a constant answer is a Response with a body at hand"};
+    return base::Error{
+        Errc::invalid_option,
+        {},
+        "route '" + row.pattern + "': a constant answer is a Response with a body at hand"};
   }
   http::Fields fields;
-  for (auto const* from : {answer.head.preset, const_cast<const http::Fields*>(&answer.head.fields)})
-    for (std::size_t i = 0; from && i < from->size(); ++i) fields.add(from->name(i), from->value(i));
-  return std::unique_ptr<server::Handler>(
-      std::make_unique<server::Constant>(answer.head.status, std::move(fields), std::string(answer.bytes)));
+  for (auto const* from :
+       {answer.head.preset, const_cast<const http::Fields*>(&answer.head.fields)})
+    for (std::size_t i = 0; from && i < from->size(); ++i)
+      fields.add(from->name(i), from->value(i));
+  return std::unique_ptr<server::Handler>(std::make_unique<server::Constant>(
+      answer.head.status, std::move(fields), std::string(answer.bytes)));
 }
 
 }  // namespace
 
 std::vector<PathParameter> path_parameters(std::string_view pattern) {
   std::vector<PathParameter> parameters;
-  for (std::size_t open = pattern.find('{'); open != pattern.npos; open = pattern.find('{', open + 1)) {
+  for (std::size_t open = pattern.find('{'); open != pattern.npos;
+       open = pattern.find('{', open + 1)) {
     auto const inner = pattern.substr(open + 1, pattern.find('}', open) - open - 1);
     auto const colon = inner.find(':');
     auto const type = colon == inner.npos ? std::string_view("str") : inner.substr(colon + 1);
@@ -84,9 +91,11 @@ std::vector<PathParameter> path_parameters(std::string_view pattern) {
   return parameters;
 }
 
-// ---------------------------------------------------------------------------------------------- building
+// ----------------------------------------------------------------------------------------------
+// building
 
-base::Status Engine::Parts::add(const RouteRow& row, server::Router& router, MakeHandler make_other) {
+base::Status Engine::Parts::add(const RouteRow& row, server::Router& router,
+                                MakeHandler make_other) {
   std::unique_ptr<server::Handler> handler;
   if (row.kind == "constant") {
     auto constant = make_constant(row);
@@ -110,11 +119,13 @@ base::Status Engine::Parts::add(const RouteRow& row, server::Router& router, Mak
   handlers.push_back(std::move(handler));
   if (auto status = router.add(row.methods, row.pattern, *handlers.back()); !status) return status;
   // Only a pattern that the router has accepted can be taken apart without checks.
-  if (row.kind == "function" || row.kind == "coroutine") routes.back().parameters = path_parameters(row.pattern);
+  if (row.kind == "function" || row.kind == "coroutine")
+    routes.back().parameters = path_parameters(row.pattern);
   return {};
 }
 
-base::Result<std::unique_ptr<Engine>> Engine::make(server::Options options, const std::vector<RouteRow>& rows,
+base::Result<std::unique_ptr<Engine>> Engine::make(server::Options options,
+                                                   const std::vector<RouteRow>& rows,
                                                    const AppHooks& hooks, MakeHandler make_other) {
   if (auto status = exec::check(options.recipe); !status) return status;
   auto parts = std::make_unique<Parts>(options);
@@ -131,8 +142,8 @@ base::Result<std::unique_ptr<Engine>> Engine::make(server::Options options, cons
     reports.push_back(report.get());
     return report;
   };
-  parts->server = std::make_unique<server::Server>(std::move(options), std::move(router), &parts->runner,
-                                                   &parts->worker_guard, make_sink);
+  parts->server = std::make_unique<server::Server>(std::move(options), std::move(router),
+                                                   &parts->runner, &parts->worker_guard, make_sink);
   // The server shows its queue for looking at; a streamed body goes through it again.
   parts->application.queue = const_cast<exec::WorkerQueue*>(parts->server->queue());
   return std::unique_ptr<Engine>(new Engine(std::move(parts)));
@@ -144,12 +155,16 @@ Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {
 }
 
 base::Status Engine::usable() const {
-  if (!parts_) return base::failure(Errc::wrong_state, {}, "the server belongs to the parent of this process");
-  if (is_thread_of(parts_.get())) return base::failure(Errc::wrong_state, {}, "a handler cannot stop its own server: do it on another thread");
+  if (!parts_)
+    return base::failure(Errc::wrong_state, {}, "the server belongs to the parent of this process");
+  if (is_thread_of(parts_.get()))
+    return base::failure(Errc::wrong_state, {},
+                         "a handler cannot stop its own server: do it on another thread");
   return {};
 }
 
-// ---------------------------------------------------------------------------------------------- life
+// ----------------------------------------------------------------------------------------------
+// life
 
 base::Status Engine::listen() {
   if (auto status = usable(); !status) return status;
@@ -159,7 +174,8 @@ base::Status Engine::listen() {
 
 AsyncioHost* Engine::Parts::need_asyncio() {
   if (asyncio) return asyncio.get();
-  bool const is_alone = is_running || !runs_handlers_on_loops() || !(has_functions || has_coroutines);
+  bool const is_alone =
+      is_running || !runs_handlers_on_loops() || !(has_functions || has_coroutines);
   auto made = AsyncioHost::make(is_alone ? nullptr : &server->loop(0));
   if (!made || asyncio) return asyncio.get();  // another thread was faster
   asyncio = std::move(made);
@@ -197,7 +213,8 @@ base::Status Engine::stop_accepting() {
 
 base::Result<std::size_t> Engine::drain(double seconds) {
   if (auto status = usable(); !status) return status;
-  auto const deadline = net::Reactor::clock() + static_cast<base::Duration>(std::min(seconds, 1e9) * 1e9);
+  auto const deadline =
+      net::Reactor::clock() + static_cast<base::Duration>(std::min(seconds, 1e9) * 1e9);
   for (;;) {
     std::size_t left = 0;
     auto const now = net::Reactor::clock();
@@ -206,7 +223,8 @@ base::Result<std::size_t> Engine::drain(double seconds) {
       // In slices, so that Ctrl-C is heard.
       left = parts_->server->drain(std::min(deadline, now + base::milliseconds(50)));
     }
-    if (PyErr_CheckSignals() < 0 || now >= deadline || parts_->server->connections() == 0) return left;
+    if (PyErr_CheckSignals() < 0 || now >= deadline || parts_->server->connections() == 0)
+      return left;
   }
 }
 
@@ -268,7 +286,8 @@ Engine::~Engine() {
 void Engine::stop_all() {
   auto const all = engines();
   for (auto* engine : all)
-    if (std::count(engines().begin(), engines().end(), engine) && engine->parts_) engine->parts_->stop();
+    if (std::count(engines().begin(), engines().end(), engine) && engine->parts_)
+      engine->parts_->stop();
   WithoutGil const unlocked;
   auto& s = stopping();
   std::unique_lock guard(s.lock);

@@ -4,9 +4,10 @@
 #include <string>
 #include <vector>
 
+#include "ref.hpp"
+
 #include "millrace/observe/stage_report.hpp"
 #include "millrace/server/server.hpp"
-#include "ref.hpp"
 
 namespace millrace::python {
 
@@ -22,14 +23,16 @@ struct AppHooks {
   Ref app, on_exception, on_background;
 };
 
-// Made, used and destroyed with the GIL held, which it gives up wherever it waits. One controlling thread at a time, none
-// of the server's own. Where a function says so, it may fail with a Python exception raised.
+// Made, used and destroyed with the GIL held, which it gives up wherever it waits. One controlling
+// thread at a time, none of the server's own. Where a function says so, it may fail with a Python
+// exception raised.
 class Engine {
  public:
   // Makes the handler of a row whose kind is not ours; null: not its kind either.
   using MakeHandler = std::unique_ptr<server::Handler> (*)(const RouteRow& row);
 
-  static base::Result<std::unique_ptr<Engine>> make(server::Options options, const std::vector<RouteRow>& rows,
+  static base::Result<std::unique_ptr<Engine>> make(server::Options options,
+                                                    const std::vector<RouteRow>& rows,
                                                     const AppHooks& hooks, MakeHandler make_other);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -41,7 +44,8 @@ class Engine {
   base::Status run_loops();  // or a Python exception, where asyncio fails
   base::Status accept();
   base::Status stop_accepting();
-  base::Result<std::size_t> drain(double seconds);  // or a Python exception, which a signal's handler raised
+  base::Result<std::size_t> drain(
+      double seconds);  // or a Python exception, which a signal's handler raised
   base::Status stop_loops();
 
   // Borrowed; null and a Python exception where asyncio fails.
@@ -54,7 +58,8 @@ class Engine {
 
   // All that are left stop, at interpreter exit: nothing calls Python after that.
   static void stop_all();
-  // In the child of a fork: none of the threads exist there, and the descriptors are the parent's too.
+  // In the child of a fork: none of the threads exist there, and the descriptors are the parent's
+  // too.
   static void forget_all();
   int traverse(visitproc visit, void* arg) const;
 

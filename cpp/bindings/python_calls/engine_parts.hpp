@@ -13,14 +13,15 @@ namespace millrace::python {
 
 struct Engine::Parts {
   explicit Parts(const server::Options& options)
-      : runner(this, options.recipe.loops + (options.recipe.separate_acceptor ? 1 : 0)), worker_guard(this) {}
+      : runner(this, options.recipe.loops + (options.recipe.separate_acceptor ? 1 : 0)),
+        worker_guard(this) {}
 
   Application application;
   std::deque<Route> routes;
   std::vector<std::unique_ptr<server::Handler>> handlers;
   LoopRunner runner;
   WorkerGuard worker_guard;
-  std::unique_ptr<AsyncioHost> asyncio;  // outlives the exchanges that its calls answer
+  std::unique_ptr<AsyncioHost> asyncio;        // outlives the exchanges that its calls answer
   std::vector<observe::StageReport*> reports;  // the server's, one per loop
   std::unique_ptr<server::Server> server;
   bool has_functions = false, has_coroutines = false;

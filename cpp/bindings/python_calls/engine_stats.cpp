@@ -39,7 +39,8 @@ constexpr std::array loop_counters{
     CounterRow{"gil_waits", &LoopCounters::gil_waits},
     CounterRow{"gil_wait_ns", &LoopCounters::gil_wait_ns},
 };
-static_assert(sizeof(LoopCounters) == loop_counters.size() * sizeof(Counter), "every counter has its row");
+static_assert(sizeof(LoopCounters) == loop_counters.size() * sizeof(Counter),
+              "every counter has its row");
 
 bool set(PyObject* dict, const char* name, Ref value) {
   return value && PyDict_SetItemString(dict, name, value.get()) == 0;
@@ -61,7 +62,8 @@ Ref thread_dict(int id) {
   auto const switches = ThreadList::switches_of(id);
   Ref dict(PyDict_New());
   if (!dict || !set(dict.get(), "id", static_cast<std::uint64_t>(id)) ||
-      !set(dict.get(), "voluntary", switches.voluntary) || !set(dict.get(), "involuntary", switches.involuntary))
+      !set(dict.get(), "voluntary", switches.voluntary) ||
+      !set(dict.get(), "involuntary", switches.involuntary))
     return {};
   return dict;
 }
@@ -80,10 +82,11 @@ Ref queue_dict(const exec::WorkerQueue& queue) {
   for (auto const handled : queue.handled_per_worker())
     if (!append(workers.get(), Ref(PyLong_FromUnsignedLongLong(handled)))) return {};
   auto* const d = dict.get();
-  bool const is_complete = set(d, "depth", queue.depth()) && set(d, "dispatched", counters.dispatched.get()) &&
-                           set(d, "refused", counters.refused.get()) && set(d, "depth_max", counters.depth_max.get()) &&
-                           set(d, "wait_ns", counters.wait_ns.get()) && set(d, "wakeups", counters.wakeups.get()) &&
-                           set(d, "workers", std::move(workers));
+  bool const is_complete =
+      set(d, "depth", queue.depth()) && set(d, "dispatched", counters.dispatched.get()) &&
+      set(d, "refused", counters.refused.get()) && set(d, "depth_max", counters.depth_max.get()) &&
+      set(d, "wait_ns", counters.wait_ns.get()) && set(d, "wakeups", counters.wakeups.get()) &&
+      set(d, "workers", std::move(workers));
   return is_complete ? std::move(dict) : Ref();
 }
 
@@ -100,26 +103,32 @@ PyObject* Engine::stats() const {
   }
   auto const* queue = p.server->queue();
   Ref queue_numbers = queue ? queue_dict(*queue) : Ref::borrow(Py_None);
-  if (queue && queue_numbers && !set(queue_numbers.get(), "capacity", p.server->options().recipe.queue_capacity))
+  if (queue && queue_numbers &&
+      !set(queue_numbers.get(), "capacity", p.server->options().recipe.queue_capacity))
     return nullptr;
   Ref asyncio = Ref::borrow(Py_None);
   if (p.asyncio) {
     asyncio = Ref(PyDict_New());
     if (!asyncio || !set(asyncio.get(), "waiting", p.asyncio->waiting())) return nullptr;
-    if (p.asyncio->thread_id() && !set(threads.get(), "asyncio", thread_list({p.asyncio->thread_id()}))) return nullptr;
+    if (p.asyncio->thread_id() &&
+        !set(threads.get(), "asyncio", thread_list({p.asyncio->thread_id()})))
+      return nullptr;
   }
   auto* const d = dict.get();
-  bool const is_complete = set(d, "loops", std::move(loops)) && set(d, "queue", std::move(queue_numbers)) &&
-                           set(d, "connections", p.server->connections()) && set(d, "in_flight", p.server->in_flight()) &&
-                           set(threads.get(), "loops", thread_list(loop_threads)) &&
-                           set(threads.get(), "workers", thread_list(p.worker_guard.threads().ids())) &&
-                           set(d, "threads", std::move(threads)) && set(d, "asyncio", std::move(asyncio));
+  bool const is_complete =
+      set(d, "loops", std::move(loops)) && set(d, "queue", std::move(queue_numbers)) &&
+      set(d, "connections", p.server->connections()) &&
+      set(d, "in_flight", p.server->in_flight()) &&
+      set(threads.get(), "loops", thread_list(loop_threads)) &&
+      set(threads.get(), "workers", thread_list(p.worker_guard.threads().ids())) &&
+      set(d, "threads", std::move(threads)) && set(d, "asyncio", std::move(asyncio));
   return is_complete ? dict.release() : nullptr;
 }
 
 observe::JourneySnapshot Engine::journey() const {
   if (!parts_) return {};
-  return observe::merge(std::vector<const observe::StageReport*>(parts_->reports.begin(), parts_->reports.end()));
+  return observe::merge(
+      std::vector<const observe::StageReport*>(parts_->reports.begin(), parts_->reports.end()));
 }
 
 void Engine::reset_journey() {

@@ -5,16 +5,20 @@
 namespace millrace::python {
 namespace {
 
-// The engine's own exceptions name what went wrong. Where the peer did it, the status says so and nobody is to be told.
+// The engine's own exceptions name what went wrong. Where the peer did it, the status says so and
+// nobody is to be told.
 std::optional<std::uint16_t> status_of_peer_fault(PyObject* exception) {
-  if (!PyObject_HasAttrString(exception, "code") || !PyObject_HasAttrString(exception, "safe_to_retry")) return {};
+  if (!PyObject_HasAttrString(exception, "code") ||
+      !PyObject_HasAttrString(exception, "safe_to_retry"))
+    return {};
   Ref const code(PyObject_GetAttrString(exception, "code"));
   if (!code || !PyUnicode_Check(code.get())) {
     PyErr_Clear();
     return {};
   }
   for (auto const& row : base::error_table())
-    if (row.fault == base::Fault::peer && PyUnicode_CompareWithASCIIString(code.get(), std::string(row.name).c_str()) == 0)
+    if (row.fault == base::Fault::peer &&
+        PyUnicode_CompareWithASCIIString(code.get(), std::string(row.name).c_str()) == 0)
       return http::status_for(row.code);
   return {};
 }

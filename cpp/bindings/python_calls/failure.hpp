@@ -1,15 +1,16 @@
 // What becomes of an exception that a handler raised.
 #pragma once
-#include "millrace/conn/exchange.hpp"
 #include "request.hpp"
+
+#include "millrace/conn/exchange.hpp"
 
 namespace millrace::python {
 
-// Asks the application's on_exception for an answer to the exception being raised. New reference, possibly to an
-// awaitable; null, and an exception raised, where it has none.
+// Asks the application's on_exception for an answer to the exception being raised. New reference,
+// possibly to an awaitable; null, and an exception raised, where it has none.
 PyObject* rescue(RequestObject* request);
-// Writes the one log line with its traceback, unless the peer is to blame. The exception is no longer raised. Returns
-// the status to answer with.
+// Writes the one log line with its traceback, unless the peer is to blame. The exception is no
+// longer raised. Returns the status to answer with.
 std::uint16_t report(RequestObject* request);
 // Any thread.
 void count_failure(conn::Exchange& exchange);

@@ -1,15 +1,17 @@
-// The interpreter's lock on threads of ours: one thread state per thread for life, and who takes the lock when.
+// The interpreter's lock on threads of ours: one thread state per thread for life, and who takes
+// the lock when.
 #pragma once
 #include <atomic>
 
+#include "ref.hpp"
+
 #include "millrace/exec/pattern.hpp"
 #include "millrace/net/reactor.hpp"
-#include "ref.hpp"
 
 namespace millrace::python {
 
-// A thread's own Python thread state. Making one per call would cost 5 us each time, taking the lock with one that is
-// kept costs 85 ns. Made, entered, left and destroyed on one thread.
+// A thread's own Python thread state. Making one per call would cost 5 us each time, taking the
+// lock with one that is kept costs 85 ns. Made, entered, left and destroyed on one thread.
 class ThreadState {
  public:
   explicit ThreadState(PyInterpreterState* interpreter) : state_(PyThreadState_New(interpreter)) {}
@@ -41,13 +43,14 @@ class LockGivenUp {
   PyThreadState* state_ = nullptr;
 };
 
-// Drops a reference from any thread, with or without the lock: at once where it is held, else when a thread of ours
-// takes it next.
+// Drops a reference from any thread, with or without the lock: at once where it is held, else when
+// a thread of ours takes it next.
 void drop_later(void* object);
 // Drops what has been left. GIL held.
 void drop_now();
 
-// A loop's thread holds the lock except while it waits: all that one wait brought is handled under one acquisition.
+// A loop's thread holds the lock except while it waits: all that one wait brought is handled under
+// one acquisition.
 class GilGuard : public net::PollGuard {
  public:
   GilGuard(ThreadState& state, net::Reactor& reactor) : state_(state), reactor_(reactor) {}

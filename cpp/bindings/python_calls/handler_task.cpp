@@ -37,11 +37,13 @@ PyObject* represent(PyObject* self) {
 
 bool has_weak_references(PyObject* task) {
   auto const offset = Py_TYPE(task)->tp_weaklistoffset;
-  return offset == 0 || *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(task) + offset) != nullptr;
+  return offset == 0 ||
+         *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(task) + offset) != nullptr;
 }
 
 PyObject* keyword_names(std::size_t i) {
-  static PyObject* const names[] = {PyUnicode_InternFromString("loop"), PyUnicode_InternFromString("context"),
+  static PyObject* const names[] = {PyUnicode_InternFromString("loop"),
+                                    PyUnicode_InternFromString("context"),
                                     PyUnicode_InternFromString("name")};
   return names[i];
 }
@@ -86,7 +88,8 @@ bool prepare_tasks() {
 
 FirstStep::FirstStep(CoroutineCall& call, PyObject* context)
     : call_(call), context_(context), task_(std::exchange(spare, nullptr)), outer_(innermost) {
-  if (!call.host().has_current_task()) {  // this Python keeps its tasks where we do not know: a real one from the start
+  if (!call.host().has_current_task()) {  // this Python keeps its tasks where we do not know: a
+                                          // real one from the start
     std::swap(task_, spare);
     return;
   }
@@ -137,7 +140,8 @@ void FirstStep::finish() {
   leave();
   if (!task_) return;
   // Somebody has kept it, and may look at it at any time.
-  if (!resume_ && (Py_REFCNT(task_) > 1 || has_weak_references(task_)) && !make_real()) PyErr_Clear();
+  if (!resume_ && (Py_REFCNT(task_) > 1 || has_weak_references(task_)) && !make_real())
+    PyErr_Clear();
   if (resume_) detach_resume(resume_);
 }
 

@@ -5,9 +5,10 @@
 
 namespace millrace::python {
 
-// Most coroutines finish in their first step. It is taken inside a Task that is allocated, so that it is somebody for
-// asyncio.current_task(), but not initialised, which would cost as much as the whole request. Whoever touches one of
-// its attributes, keeps it, or makes the coroutine wait gets a real Task that carries on. Home of `call`, GIL held.
+// Most coroutines finish in their first step. It is taken inside a Task that is allocated, so that
+// it is somebody for asyncio.current_task(), but not initialised, which would cost as much as the
+// whole request. Whoever touches one of its attributes, keeps it, or makes the coroutine wait gets
+// a real Task that carries on. Home of `call`, GIL held.
 class FirstStep {
  public:
   FirstStep(CoroutineCall& call, PyObject* context);
@@ -29,19 +30,21 @@ class FirstStep {
   void leave();
 
   CoroutineCall& call_;
-  PyObject* context_;  // borrowed
-  PyObject* task_;     // null where tasks cannot be made this way
+  PyObject* context_;           // borrowed
+  PyObject* task_;              // null where tasks cannot be made this way
   PyObject* resume_ = nullptr;  // of the real task
   bool is_entered_ = false;
   FirstStep* outer_;
 };
 
-// Takes from asyncio what this folder needs of it; false and an exception raised where it is not as expected.
+// Takes from asyncio what this folder needs of it; false and an exception raised where it is not as
+// expected.
 bool prepare_tasks();
 // Whether the exception being raised is asyncio's CancelledError.
 bool is_cancellation(PyObject* exception_or_type);
 
-// What stands in a Task for the handler's coroutine: hands back what the first step yielded, then passes everything on.
+// What stands in a Task for the handler's coroutine: hands back what the first step yielded, then
+// passes everything on.
 extern PyTypeObject resume_type;
 PyObject* new_resume(CoroutineCall& call);
 // The first yield is still to be handed out. Takes the reference.

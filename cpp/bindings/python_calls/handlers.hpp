@@ -1,7 +1,8 @@
 // Handlers written in Python.
 #pragma once
-#include "millrace/server/handler.hpp"
 #include "route.hpp"
+
+#include "millrace/server/handler.hpp"
 
 namespace millrace::python {
 
@@ -17,7 +18,8 @@ class PlainHandler final : public server::Handler {
   const Route& route_;
 };
 
-// A coroutine function or an async generator function: runs on the asyncio loop, where its body streams in.
+// A coroutine function or an async generator function: runs on the asyncio loop, where its body
+// streams in.
 class CoroutineHandler final : public server::Handler {
  public:
   explicit CoroutineHandler(const Route& route) : route_(route) {}

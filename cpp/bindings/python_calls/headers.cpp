@@ -11,7 +11,8 @@ PyObject*& value_at(HeadersObject* headers, Py_ssize_t i) { return headers->entr
 
 bool is_str(PyObject* object, const char* what) {
   if (PyUnicode_Check(object)) return true;
-  PyErr_Format(PyExc_TypeError, "a header's %s is a str, not %.100s", what, Py_TYPE(object)->tp_name);
+  PyErr_Format(PyExc_TypeError, "a header's %s is a str, not %.100s", what,
+               Py_TYPE(object)->tp_name);
   return false;
 }
 
@@ -39,7 +40,8 @@ bool add(HeadersObject* headers, PyObject* name, PyObject* value) {
 
 void remove_at(HeadersObject* headers, Py_ssize_t i) {
   Ref const name(name_at(headers, i)), value(value_at(headers, i));
-  std::copy(headers->entries + 2 * (i + 1), headers->entries + 2 * headers->size, headers->entries + 2 * i);
+  std::copy(headers->entries + 2 * (i + 1), headers->entries + 2 * headers->size,
+            headers->entries + 2 * i);
   --headers->size;
 }
 
@@ -87,7 +89,8 @@ int set_item(PyObject* self, PyObject* name, PyObject* value) {
     missing(name);
     return -1;
   }
-  for (auto i = find(headers, text, first + 1); i >= 0; i = find(headers, text, i)) remove_at(headers, i);
+  for (auto i = find(headers, text, first + 1); i >= 0; i = find(headers, text, i))
+    remove_at(headers, i);
   if (value) {
     Ref const old(std::exchange(value_at(headers, first), Py_NewRef(value)));
   } else {
@@ -118,7 +121,8 @@ PyObject* values(PyObject* self, PyObject*) {
   return list_of(self, [](PyObject*, PyObject* value) { return Py_NewRef(value); });
 }
 PyObject* items(PyObject* self, PyObject*) {
-  return list_of(self, [](PyObject* name, PyObject* value) { return PyTuple_Pack(2, name, value); });
+  return list_of(self,
+                 [](PyObject* name, PyObject* value) { return PyTuple_Pack(2, name, value); });
 }
 PyObject* iterate(PyObject* self) {
   Ref const list(keys(self, nullptr));
@@ -129,7 +133,8 @@ PyObject* iterate(PyObject* self) {
 
 bool takes(Py_ssize_t given, Py_ssize_t least, Py_ssize_t most, const char* name) {
   if (given >= least && given <= most) return true;
-  PyErr_Format(PyExc_TypeError, "Headers.%s() takes %zd to %zd arguments, %zd given", name, least, most, given);
+  PyErr_Format(PyExc_TypeError, "Headers.%s() takes %zd to %zd arguments, %zd given", name, least,
+               most, given);
   return false;
 }
 
@@ -142,7 +147,8 @@ PyObject* get(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
 }
 
 PyObject* add_method(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
-  if (!takes(count, 2, 2, "add") || !add(headers_of(self), arguments[0], arguments[1])) return nullptr;
+  if (!takes(count, 2, 2, "add") || !add(headers_of(self), arguments[0], arguments[1]))
+    return nullptr;
   Py_RETURN_NONE;
 }
 
@@ -190,7 +196,8 @@ PyObject* represent(PyObject* self) {
 
 // Equal if both hold the same fields in the same order, whatever the names' case.
 PyObject* compare(PyObject* self, PyObject* other, int operation) {
-  if (!PyObject_TypeCheck(other, &headers_type) || (operation != Py_EQ && operation != Py_NE)) Py_RETURN_NOTIMPLEMENTED;
+  if (!PyObject_TypeCheck(other, &headers_type) || (operation != Py_EQ && operation != Py_NE))
+    Py_RETURN_NOTIMPLEMENTED;
   auto *a = headers_of(self), *b = headers_of(other);
   bool equal = a->size == b->size;
   for (Py_ssize_t i = 0; equal && i < a->size; ++i)
@@ -217,7 +224,9 @@ PyObject* make(PyTypeObject* type, PyObject*, PyObject*) {
 int initialise(PyObject* self, PyObject* arguments, PyObject* keywords) {
   static const char* names[] = {"fields", nullptr};
   PyObject* source = Py_None;
-  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|O:Headers", const_cast<char**>(names), &source)) return -1;
+  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|O:Headers", const_cast<char**>(names),
+                                   &source))
+    return -1;
   clear(headers_of(self));
   return extend_headers(headers_of(self), source) ? 0 : -1;
 }
@@ -230,9 +239,11 @@ void destroy(PyObject* self) {
 }
 
 PyMethodDef methods[] = {
-    {"get", as_method(get), METH_FASTCALL, "get(name, default=None)\n--\n\nThe first value of a name."},
+    {"get", as_method(get), METH_FASTCALL,
+     "get(name, default=None)\n--\n\nThe first value of a name."},
     {"add", as_method(add_method), METH_FASTCALL, "Adds a field behind those that are there."},
-    {"setdefault", as_method(setdefault), METH_FASTCALL, "Adds a field unless one of its name is there; returns its value."},
+    {"setdefault", as_method(setdefault), METH_FASTCALL,
+     "Adds a field unless one of its name is there; returns its value."},
     {"pop", as_method(pop), METH_FASTCALL, "Removes a name and returns its first value."},
     {"update", update, METH_O, "Sets every field of a mapping or of pairs."},
     {"get_list", get_list, METH_O, "Every value of a name."},
@@ -262,7 +273,8 @@ bool extend_from_mapping(HeadersObject* headers, PyObject* mapping_object) {
 bool extend_from_pairs(HeadersObject* headers, PyObject* pairs) {
   Ref const iterator(PyObject_GetIter(pairs));
   if (!iterator) {
-    PyErr_Format(PyExc_TypeError, "headers are a mapping or pairs of str, not %.100s", Py_TYPE(pairs)->tp_name);
+    PyErr_Format(PyExc_TypeError, "headers are a mapping or pairs of str, not %.100s",
+                 Py_TYPE(pairs)->tp_name);
     return false;
   }
   while (Ref const item{PyIter_Next(iterator.get())}) {
@@ -272,7 +284,8 @@ bool extend_from_pairs(HeadersObject* headers, PyObject* pairs) {
       PyErr_SetString(PyExc_TypeError, "each header is a pair: its name and its value");
       return false;
     }
-    if (!add(headers, PyTuple_GET_ITEM(pair.get(), 0), PyTuple_GET_ITEM(pair.get(), 1))) return false;
+    if (!add(headers, PyTuple_GET_ITEM(pair.get(), 0), PyTuple_GET_ITEM(pair.get(), 1)))
+      return false;
   }
   return !PyErr_Occurred();
 }
@@ -282,7 +295,8 @@ bool extend_from_pairs(HeadersObject* headers, PyObject* pairs) {
 PyTypeObject headers_type = [] {
   PyTypeObject t = {PyVarObject_HEAD_INIT(nullptr, 0)};
   t.tp_name = "millrace._core.Headers";
-  t.tp_doc = "Headers(fields=None)\n--\n\nA mutable, ordered list of fields; names in any letter case.";
+  t.tp_doc =
+      "Headers(fields=None)\n--\n\nA mutable, ordered list of fields; names in any letter case.";
   t.tp_basicsize = sizeof(HeadersObject);
   t.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_MAPPING;
   t.tp_new = make;
@@ -329,8 +343,8 @@ bool extend_headers(HeadersObject* headers, PyObject* source) {
 
 bool equal_names(std::string_view a, std::string_view b) {
   auto const lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(), [&](char x, char y) { return lower(x) == lower(y); });
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
+                                            [&](char x, char y) { return lower(x) == lower(y); });
 }
 
 std::string_view field_bytes(PyObject* str, Ref& room) {

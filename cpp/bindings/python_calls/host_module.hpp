@@ -2,8 +2,9 @@
 #pragma once
 #include <string_view>
 
-#include "millrace/base/error.hpp"
 #include "ref.hpp"
+
+#include "millrace/base/error.hpp"
 
 namespace millrace::python {
 

@@ -24,11 +24,21 @@ constexpr std::array<bool, 256> needs_escape = [] {
 void append_escaped(std::string& out, unsigned char c) {
   constexpr std::string_view digits = "0123456789abcdef";
   switch (c) {
-    case '"': out += "\\\""; return;
-    case '\\': out += "\\\\"; return;
-    case '\n': out += "\\n"; return;
-    case '\r': out += "\\r"; return;
-    case '\t': out += "\\t"; return;
+    case '"':
+      out += "\\\"";
+      return;
+    case '\\':
+      out += "\\\\";
+      return;
+    case '\n':
+      out += "\\n";
+      return;
+    case '\r':
+      out += "\\r";
+      return;
+    case '\t':
+      out += "\\t";
+      return;
     default:
       out += "\\u00";
       out += digits[c >> 4];
@@ -70,8 +80,8 @@ Outcome append_int(std::string& out, PyObject* value) {
   return Outcome::written;
 }
 
-// The text of Python's repr(): the shortest that reads back as the same number, with an exponent from 1e16 and below
-// 1e-4.
+// The text of Python's repr(): the shortest that reads back as the same number, with an exponent
+// from 1e16 and below 1e-4.
 Outcome append_float(std::string& out, double value) {
   if (!std::isfinite(value)) {
     PyErr_SetString(PyExc_ValueError, "JSON has no text for nan and infinite numbers (RFC 8259 6)");
@@ -81,7 +91,8 @@ Outcome append_float(std::string& out, double value) {
   auto const magnitude = std::fabs(value);
   bool const plain = magnitude == 0 || (magnitude >= 1e-4 && magnitude < 1e16);
   auto* const end = std::to_chars(text, text + sizeof text, value,
-                                  plain ? std::chars_format::fixed : std::chars_format::scientific).ptr;
+                                  plain ? std::chars_format::fixed : std::chars_format::scientific)
+                        .ptr;
   std::string_view const written(text, static_cast<std::size_t>(end - text));
   out += written;
   if (plain && written.find('.') == written.npos) out += ".0";
@@ -100,7 +111,8 @@ Outcome append_dict(std::string& out, PyObject* dict, int depth) {
     if (!std::exchange(first, false)) out += ',';
     if (auto const outcome = append_str(out, key); outcome != Outcome::written) return outcome;
     out += ':';
-    if (auto const outcome = append(out, value, depth + 1); outcome != Outcome::written) return outcome;
+    if (auto const outcome = append(out, value, depth + 1); outcome != Outcome::written)
+      return outcome;
   }
   out += '}';
   return Outcome::written;
@@ -127,7 +139,8 @@ Outcome append(std::string& out, PyObject* value, int depth) {
   if (PyFloat_CheckExact(value)) return append_float(out, PyFloat_AS_DOUBLE(value));
   if (depth >= deepest) return Outcome::unknown;
   if (PyDict_CheckExact(value)) return append_dict(out, value, depth);
-  if (PyList_CheckExact(value) || PyTuple_CheckExact(value)) return append_sequence(out, value, depth);
+  if (PyList_CheckExact(value) || PyTuple_CheckExact(value))
+    return append_sequence(out, value, depth);
   return Outcome::unknown;
 }
 

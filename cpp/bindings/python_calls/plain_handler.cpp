@@ -17,7 +17,8 @@ void answer_failure(conn::Exchange& exchange, RequestObject* request) {
   send_status(exchange, status);
 }
 
-// A result or, where the handler raised, what on_exception answers. Null and an exception raised: neither.
+// A result or, where the handler raised, what on_exception answers. Null and an exception raised:
+// neither.
 Ref call(const Route& route, RequestObject* request, bool& was_rescued) {
   Ref result(call_one(route.target.get(), as_object(request)));
   if (result) return result;
@@ -35,11 +36,12 @@ struct HandOver : net::Letter {
 };
 
 // False and an exception raised where there is no such loop.
-bool hand_over(conn::Exchange& exchange, const Route& route, RequestObject* request, PyObject* context,
-               PreparedAnswer& answer) {
+bool hand_over(conn::Exchange& exchange, const Route& route, RequestObject* request,
+               PyObject* context, PreparedAnswer& answer) {
   auto* const asyncio = route.application->need_asyncio();
   if (!asyncio) return false;
-  auto* const letter = new HandOver{{}, &exchange, &route, request, Ref::borrow(context), std::move(answer)};
+  auto* const letter =
+      new HandOver{{}, &exchange, &route, request, Ref::borrow(context), std::move(answer)};
   letter->open = [](net::Letter& l) {
     std::unique_ptr<HandOver> const mine(static_cast<HandOver*>(&l));
     auto& host = *mine->route->application->asyncio;
@@ -73,7 +75,8 @@ void PlainHandler::handle(conn::Exchange& exchange) {
       return;
     case PreparedAnswer::Form::async_chunks:
       context.leave();
-      if (!hand_over(exchange, route_, request, context.get(), answer)) answer_failure(exchange, request);
+      if (!hand_over(exchange, route_, request, context.get(), answer))
+        answer_failure(exchange, request);
       return;
   }
   leave_request(request);

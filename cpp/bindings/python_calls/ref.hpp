@@ -69,8 +69,8 @@ inline PyObject* to_bytes(std::string_view text) {
   return PyBytes_FromStringAndSize(text.data(), static_cast<Py_ssize_t>(text.size()));
 }
 
-// A view of a str's UTF-8, which lives as long as the str; data() is null, and an exception raised, where it has none
-// (lone surrogates).
+// A view of a str's UTF-8, which lives as long as the str; data() is null, and an exception raised,
+// where it has none (lone surrogates).
 inline std::string_view utf8_of(PyObject* str) {
   if (PyUnicode_IS_COMPACT_ASCII(str))
     return {reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(str)),

@@ -45,10 +45,12 @@ PyObject* make_path_params(RequestObject* r) {
     auto const& parameter = r->route->parameters[i];
     Ref const value(parameter_value(parameter.kind, exchange->parameters[i].value));
     if (r->exchange != exchange) {  // this is another thread, and the handler answered meanwhile
-      PyErr_SetString(PyExc_RuntimeError, "the request was answered while its path_params were being made");
+      PyErr_SetString(PyExc_RuntimeError,
+                      "the request was answered while its path_params were being made");
       return nullptr;
     }
-    if (!value || PyDict_SetItem(params.get(), parameter.name.get(), value.get()) < 0) return nullptr;
+    if (!value || PyDict_SetItem(params.get(), parameter.name.get(), value.get()) < 0)
+      return nullptr;
   }
   return params.release();
 }
@@ -62,14 +64,16 @@ PyObject* make_state(RequestObject*) { return call_host("make_state"); }
 
 PyObject* make_body(RequestObject* r) {
   if (!r->body_is_whole) {
-    PyErr_SetString(PyExc_RuntimeError,
-                    "the body has not been read: `await request.read()` first (it streams into coroutines)");
+    PyErr_SetString(
+        PyExc_RuntimeError,
+        "the body has not been read: `await request.read()` first (it streams into coroutines)");
     return nullptr;
   }
   if (!r->exchange) return to_bytes(r->kept->body);
   auto* const bytes = to_bytes(r->exchange->whole_body);
   // A large one need not be held twice.
-  if (bytes && r->exchange->whole_body.size() > conn::BodyReader::window_bytes) r->exchange->whole_body = {};
+  if (bytes && r->exchange->whole_body.size() > conn::BodyReader::window_bytes)
+    r->exchange->whole_body = {};
   return bytes;
 }
 
@@ -92,7 +96,8 @@ PyObject* get_method(PyObject* self, void*) {
   static std::array<PyObject*, known> const names = [] {
     std::array<PyObject*, known> all{};
     for (std::size_t i = 0; i < known; ++i)
-      all[i] = PyUnicode_InternFromString(std::string(http::name_of(static_cast<http::Method>(i))).c_str());
+      all[i] = PyUnicode_InternFromString(
+          std::string(http::name_of(static_cast<http::Method>(i))).c_str());
     return all;
   }();
   auto const& head = head_of(request_of(self));
@@ -132,20 +137,27 @@ PyObject* get_is_disconnected(PyObject* self, void*) {
 
 PyGetSetDef attributes[] = {
     {"method", get_method, nullptr, "The method, upper case as sent.", nullptr},
-    {"path", get_text<&http::Head::path>, nullptr, "The path, percent-decoded and normalised.", nullptr},
-    {"target", get_text<&http::Head::target>, nullptr, "The request target as it was sent.", nullptr},
-    {"query_string", get_text<&http::Head::query>, nullptr, "What stands behind '?', as it was sent.", nullptr},
+    {"path", get_text<&http::Head::path>, nullptr, "The path, percent-decoded and normalised.",
+     nullptr},
+    {"target", get_text<&http::Head::target>, nullptr, "The request target as it was sent.",
+     nullptr},
+    {"query_string", get_text<&http::Head::query>, nullptr,
+     "What stands behind '?', as it was sent.", nullptr},
     {"http_version", get_http_version, nullptr, "\"1.0\" or \"1.1\".", nullptr},
     {"headers", get_headers, nullptr, "The fields, a RequestHeaders.", nullptr},
     {"path_params", get_once<&RequestObject::path_params, make_path_params>, nullptr,
      "The route's parameters, converted to their types.", nullptr},
     {"query_params", get_once<&RequestObject::query_params, make_query_params>, nullptr,
      "The query, a millrace.http.QueryParams.", nullptr},
-    {"client", get_client, nullptr, "Address and port of the peer; None on a Unix socket.", nullptr},
-    {"body", get_once<&RequestObject::body, make_body>, nullptr, "The whole body; a coroutine reads it first.", nullptr},
+    {"client", get_client, nullptr, "Address and port of the peer; None on a Unix socket.",
+     nullptr},
+    {"body", get_once<&RequestObject::body, make_body>, nullptr,
+     "The whole body; a coroutine reads it first.", nullptr},
     {"app", get_app, nullptr, "The application.", nullptr},
-    {"state", get_once<&RequestObject::state, make_state>, nullptr, "A namespace for middleware and handlers.", nullptr},
-    {"is_disconnected", get_is_disconnected, nullptr, "Whether the client has left before its answer.", nullptr},
+    {"state", get_once<&RequestObject::state, make_state>, nullptr,
+     "A namespace for middleware and handlers.", nullptr},
+    {"is_disconnected", get_is_disconnected, nullptr,
+     "Whether the client has left before its answer.", nullptr},
     {},
 };
 
@@ -210,7 +222,8 @@ void destroy(PyObject* self) {
 
 PyObject* represent(PyObject* self) {
   Ref const method(get_method(self, nullptr)), target(to_str(head_of(request_of(self)).target()));
-  return method && target ? PyUnicode_FromFormat("<Request %U %U>", method.get(), target.get()) : nullptr;
+  return method && target ? PyUnicode_FromFormat("<Request %U %U>", method.get(), target.get())
+                          : nullptr;
 }
 
 // The exchange is about to be recycled.
@@ -219,7 +232,8 @@ void keep(RequestObject* r) {
   r->app = Py_NewRef(r->route->application->app.get());
   if (!r->path_params && exchange.parameter_count) {
     r->path_params = make_path_params(r);
-    if (!r->path_params) PyErr_Clear();  // a number too long to convert: asking now raised, asking later gives {}
+    if (!r->path_params)
+      PyErr_Clear();  // a number too long to convert: asking now raised, asking later gives {}
   }
   r->kept = new KeptRequest{{}, {}, exchange.peer(), exchange.is_gone()};
   r->kept->head = std::move(exchange.head);

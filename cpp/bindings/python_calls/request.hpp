@@ -2,9 +2,10 @@
 #pragma once
 #include <memory>
 
-#include "millrace/conn/exchange.hpp"
 #include "ref.hpp"
 #include "route.hpp"
+
+#include "millrace/conn/exchange.hpp"
 
 namespace millrace::python {
 
@@ -18,14 +19,15 @@ struct KeptRequest {
   bool is_gone = false;
 };
 
-// Reads the exchange while that is being handled, then what was kept of it. Used with the GIL held only.
+// Reads the exchange while that is being handled, then what was kept of it. Used with the GIL held
+// only.
 struct RequestObject {
-  PyObject_HEAD
-  conn::Exchange* exchange;  // null once the answer is on its way
-  CoroutineCall* call;       // null in plain functions, and once the answer is on its way
-  const Route* route;        // while there is an exchange
+  PyObject_HEAD conn::Exchange* exchange;  // null once the answer is on its way
+  CoroutineCall* call;  // null in plain functions, and once the answer is on its way
+  const Route* route;   // while there is an exchange
   KeptRequest* kept;
-  PyObject *app, *path_params, *query_params, *state, *body;  // made when asked for; app: kept ones only
+  PyObject *app, *path_params, *query_params, *state,
+      *body;           // made when asked for; app: kept ones only
   bool body_is_whole;  // it was buffered before the handler was called, or has been read since
 };
 
@@ -34,8 +36,8 @@ extern PyTypeObject request_headers_type;
 
 // A request object for a handler's call. Objects that nobody kept are used again. Null: no memory.
 RequestObject* make_request(conn::Exchange& exchange, const Route& route, CoroutineCall* call);
-// The handler is done with the exchange: recycles the object, or, where Python has kept it, lets it take over the head
-// and what else it may still be asked for. Steals the reference.
+// The handler is done with the exchange: recycles the object, or, where Python has kept it, lets it
+// take over the head and what else it may still be asked for. Steals the reference.
 void leave_request(RequestObject* request);
 
 const http::Head& head_of(const RequestObject* request);

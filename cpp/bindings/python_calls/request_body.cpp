@@ -10,17 +10,15 @@ namespace {
 enum class Want : std::uint8_t { all, piece };
 
 struct BodyReadObject {
-  PyObject_HEAD
-  RequestObject* request;
-  PyObject* waiting;      // a future's iterator, while the body lets us wait
+  PyObject_HEAD RequestObject* request;
+  PyObject* waiting;       // a future's iterator, while the body lets us wait
   std::string* collected;  // Want::all
   Want want;
   bool is_over;
 };
 
 struct BodyStreamObject {
-  PyObject_HEAD
-  RequestObject* request;
+  PyObject_HEAD RequestObject* request;
   bool is_over;  // only of bodies that are whole
 };
 
@@ -47,8 +45,8 @@ PySendResult too_large(std::size_t limit) {
 }
 
 // What one look at the reader gave: a piece, its end, or that there is nothing yet.
-PySendResult take_piece(BodyReadObject* self, conn::Exchange& exchange, const conn::BodyReader::Piece& piece,
-                        PyObject** result) {
+PySendResult take_piece(BodyReadObject* self, conn::Exchange& exchange,
+                        const conn::BodyReader::Piece& piece, PyObject** result) {
   auto const bytes = piece.bytes.view();
   if (!bytes.empty()) {
     if (self->want == Want::piece) {
@@ -83,12 +81,14 @@ PySendResult step(BodyReadObject* self, PyObject** result) {
   for (;;) {
     if (request->body_is_whole) return take_whole(self, result);
     if (!request->exchange || !request->call) {
-      PyErr_SetString(PyExc_RuntimeError, "the request has been answered: its body can be read no further");
+      PyErr_SetString(PyExc_RuntimeError,
+                      "the request has been answered: its body can be read no further");
       return PYGEN_ERROR;
     }
     auto& exchange = *request->exchange;
     auto const limit = request->call->body_limit();
-    if (self->want == Want::all && exchange.head.content_length().value_or(0) > limit) return too_large(limit);
+    if (self->want == Want::all && exchange.head.content_length().value_or(0) > limit)
+      return too_large(limit);
     request->call->want_body();
     auto piece = exchange.body.read();
     if (!piece) return failed(piece.error().code, piece.error().detail);
@@ -101,7 +101,8 @@ PySendResult step(BodyReadObject* self, PyObject** result) {
     if (!future) return PYGEN_ERROR;
     self->waiting = PyObject_GetIter(future.get());
     if (!self->waiting) return PYGEN_ERROR;
-    return PyIter_Send(self->waiting, Py_None, result);  // the future itself, for the task to wait for
+    return PyIter_Send(self->waiting, Py_None,
+                       result);  // the future itself, for the task to wait for
   }
 }
 

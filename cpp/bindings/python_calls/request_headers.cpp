@@ -1,4 +1,5 @@
-// millrace.RequestHeaders: a request's fields as a read-only mapping, looked up in the bytes that came.
+// millrace.RequestHeaders: a request's fields as a read-only mapping, looked up in the bytes that
+// came.
 #include <algorithm>
 #include <array>
 #include <vector>
@@ -10,15 +11,16 @@ namespace millrace::python {
 namespace {
 
 struct RequestHeadersObject {
-  PyObject_HEAD
-  RequestObject* request;
+  PyObject_HEAD RequestObject* request;
 };
 
 // Shared by all threads: the GIL is what guards it.
 std::array<RequestHeadersObject*, 16> spare;
 std::size_t spare_count = 0;
 
-const http::Head& fields_of(PyObject* self) { return head_of(reinterpret_cast<RequestHeadersObject*>(self)->request); }
+const http::Head& fields_of(PyObject* self) {
+  return head_of(reinterpret_cast<RequestHeadersObject*>(self)->request);
+}
 
 // The value of a name that was asked for, if there is one.
 std::optional<base::ByteView> look_up(PyObject* self, PyObject* name) {
@@ -140,7 +142,8 @@ void destroy(PyObject* self) {
 }
 
 PyMethodDef methods[] = {
-    {"get", as_method(get), METH_FASTCALL, "get(name, default=None)\n--\n\nThe first value of a name."},
+    {"get", as_method(get), METH_FASTCALL,
+     "get(name, default=None)\n--\n\nThe first value of a name."},
     {"get_list", get_list, METH_O, "Every value of a name."},
     {"multi_items", multi_items, METH_NOARGS, "Every name, in lower case, and value, in order."},
     {"keys", keys, METH_NOARGS, "The names, in lower case, each once."},
@@ -160,7 +163,8 @@ PySequenceMethods sequence = [] {
 PyTypeObject request_headers_type = [] {
   PyTypeObject t = {PyVarObject_HEAD_INIT(nullptr, 0)};
   t.tp_name = "millrace._core.RequestHeaders";
-  t.tp_doc = "Read-only view of a request's fields; names in any letter case, values decoded as Latin-1.";
+  t.tp_doc =
+      "Read-only view of a request's fields; names in any letter case, values decoded as Latin-1.";
   t.tp_basicsize = sizeof(RequestHeadersObject);
   t.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_MAPPING | Py_TPFLAGS_DISALLOW_INSTANTIATION;
   t.tp_dealloc = destroy;

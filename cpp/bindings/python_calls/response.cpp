@@ -44,7 +44,8 @@ int status_from(PyObject* value) {
 
 bool check_content_type(PyObject* value) {
   if (value == Py_None || PyUnicode_Check(value)) return true;
-  PyErr_Format(PyExc_TypeError, "content_type is a str or None, not %.100s", Py_TYPE(value)->tp_name);
+  PyErr_Format(PyExc_TypeError, "content_type is a str or None, not %.100s",
+               Py_TYPE(value)->tp_name);
   return false;
 }
 
@@ -54,11 +55,14 @@ bool fill(ResponseObject* self, PyObject* const (&given)[argument_count]) {
   if (number < 0 || (given[content_type] && !check_content_type(given[content_type]))) return false;
   if (given[headers] && given[headers] != Py_None) {
     Ref const own(as_object(new_headers()));
-    if (!own || !extend_headers(reinterpret_cast<HeadersObject*>(own.get()), given[headers])) return false;
-    Ref const old(as_object(std::exchange(self->headers, reinterpret_cast<HeadersObject*>(Py_NewRef(own.get())))));
+    if (!own || !extend_headers(reinterpret_cast<HeadersObject*>(own.get()), given[headers]))
+      return false;
+    Ref const old(as_object(
+        std::exchange(self->headers, reinterpret_cast<HeadersObject*>(Py_NewRef(own.get())))));
   }
   self->status = number;
-  Py_XSETREF(self->body, given[body] ? Py_NewRef(given[body]) : PyBytes_FromStringAndSize(nullptr, 0));
+  Py_XSETREF(self->body,
+             given[body] ? Py_NewRef(given[body]) : PyBytes_FromStringAndSize(nullptr, 0));
   Py_XSETREF(self->content_type, or_none(content_type));
   Py_XSETREF(self->background, or_none(background));
   return true;
@@ -83,7 +87,8 @@ PyObject* call(PyObject*, PyObject* const* arguments, size_t flags, PyObject* na
   PyObject* given[argument_count] = {};
   if (positional) given[body] = arguments[0];
   for (Py_ssize_t i = 0; names && i < PyTuple_GET_SIZE(names); ++i)
-    if (!assign_keyword(given, PyTuple_GET_ITEM(names, i), arguments[positional + i])) return nullptr;
+    if (!assign_keyword(given, PyTuple_GET_ITEM(names, i), arguments[positional + i]))
+      return nullptr;
   auto* const self = allocate();
   if (!self) return nullptr;
   if (!fill(self, given)) {
@@ -151,8 +156,10 @@ PyObject* get_headers(PyObject* self, void*) {
 
 int set_headers(PyObject* self, PyObject* value, void*) {
   Ref own(as_object(new_headers()));
-  if (!own || !extend_headers(reinterpret_cast<HeadersObject*>(own.get()), value ? value : Py_None)) return -1;
-  Ref const old(as_object(std::exchange(response_of(self)->headers, reinterpret_cast<HeadersObject*>(own.release()))));
+  if (!own || !extend_headers(reinterpret_cast<HeadersObject*>(own.get()), value ? value : Py_None))
+    return -1;
+  Ref const old(as_object(
+      std::exchange(response_of(self)->headers, reinterpret_cast<HeadersObject*>(own.release()))));
   return 0;
 }
 
@@ -171,7 +178,9 @@ int set_status(PyObject* self, PyObject* value, void*) {
   return 0;
 }
 
-PyObject* get_content_type(PyObject* self, void*) { return Py_NewRef(response_of(self)->content_type); }
+PyObject* get_content_type(PyObject* self, void*) {
+  return Py_NewRef(response_of(self)->content_type);
+}
 
 int set_content_type(PyObject* self, PyObject* value, void*) {
   if (is_deletion(value) || !check_content_type(value)) return -1;
@@ -194,14 +203,16 @@ int set_member(PyObject* self, PyObject* value, void*) {
 
 PyObject* represent(PyObject* self) {
   auto* const r = response_of(self);
-  return PyUnicode_FromFormat("<Response %d, %.100s>", r->status, r->body ? Py_TYPE(r->body)->tp_name : "no body");
+  return PyUnicode_FromFormat("<Response %d, %.100s>", r->status,
+                              r->body ? Py_TYPE(r->body)->tp_name : "no body");
 }
 
 PyGetSetDef attributes[] = {
     {"status", get_status, set_status, "The status code.", nullptr},
     {"headers", get_headers, set_headers, "Its fields, a Headers.", nullptr},
     {"body", get_member<&ResponseObject::body>, set_member<&ResponseObject::body>,
-     "str, bytes-like, dict or list (JSON), an iterator or an async iterator of str or bytes.", nullptr},
+     "str, bytes-like, dict or list (JSON), an iterator or an async iterator of str or bytes.",
+     nullptr},
     {"content_type", get_content_type, set_content_type, "None: what fits the body.", nullptr},
     {"background", get_member<&ResponseObject::background>, set_member<&ResponseObject::background>,
      "Work for after the answer.", nullptr},
@@ -224,7 +235,9 @@ PyObject* respond_with(PyObject* body_object, int status_code) {
 PyTypeObject response_type = [] {
   PyTypeObject t = {PyVarObject_HEAD_INIT(nullptr, 0)};
   t.tp_name = "millrace._core.Response";
-  t.tp_doc = "Response(body=b'', *, status=200, headers=None, content_type=None, background=None)\n--\n\nAn answer.";
+  t.tp_doc =
+      "Response(body=b'', *, status=200, headers=None, content_type=None, "
+      "background=None)\n--\n\nAn answer.";
   t.tp_basicsize = sizeof(ResponseObject);
   t.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC;
   t.tp_new = make;
@@ -247,12 +260,14 @@ bool is_async_chunks(PyObject* value) {
 bool is_chunks(PyObject* value) { return PyIter_Check(value) && !PyCoro_CheckExact(value); }
 
 void refuse_answer(PyObject* result) {
-  char const* hint = PyCoro_CheckExact(result)      ? " (a coroutine: write the handler with `async def`)"
+  char const* hint = PyCoro_CheckExact(result)
+                         ? " (a coroutine: write the handler with `async def`)"
                      : PyTuple_CheckExact(result) ? " (for a status, return a Response)"
-                                                    : "";
-  PyErr_Format(PyExc_TypeError,
-               "a handler returns str, bytes, dict, list, None, an iterator or a Response, not %.200s%s",
-               Py_TYPE(result)->tp_name, hint);
+                                                  : "";
+  PyErr_Format(
+      PyExc_TypeError,
+      "a handler returns str, bytes, dict, list, None, an iterator or a Response, not %.200s%s",
+      Py_TYPE(result)->tp_name, hint);
 }
 
 PyObject* as_response(PyObject* result) {
@@ -261,8 +276,9 @@ PyObject* as_response(PyObject* result) {
     Ref const empty(PyBytes_FromStringAndSize(nullptr, 0));
     return respond_with(empty.get(), 204);
   }
-  if (PyUnicode_Check(result) || PyBytes_Check(result) || PyDict_Check(result) || PyList_Check(result) ||
-      PyByteArray_Check(result) || PyMemoryView_Check(result) || is_async_chunks(result) || is_chunks(result))
+  if (PyUnicode_Check(result) || PyBytes_Check(result) || PyDict_Check(result) ||
+      PyList_Check(result) || PyByteArray_Check(result) || PyMemoryView_Check(result) ||
+      is_async_chunks(result) || is_chunks(result))
     return respond_with(result, 200);
   refuse_answer(result);
   return nullptr;

@@ -6,8 +6,7 @@
 namespace millrace::python {
 
 struct ResponseObject {
-  PyObject_HEAD
-  PyObject* body;
+  PyObject_HEAD PyObject* body;
   HeadersObject* headers;  // null until asked for, or given
   PyObject* content_type;
   PyObject* background;
@@ -16,8 +15,8 @@ struct ResponseObject {
 
 extern PyTypeObject response_type;
 
-// What a handler returned, as a Response: str, bytes, dict, list, iterators become its body, None a 204. New
-// reference; null and TypeError for what is no answer.
+// What a handler returned, as a Response: str, bytes, dict, list, iterators become its body, None a
+// 204. New reference; null and TypeError for what is no answer.
 PyObject* as_response(PyObject* result);
 
 // Whether the value stands for bytes that come piece by piece.

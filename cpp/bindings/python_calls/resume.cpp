@@ -6,9 +6,8 @@ namespace millrace::python {
 namespace {
 
 struct ResumeObject {
-  PyObject_HEAD
-  CoroutineCall* call;  // null once it is over
-  PyObject* first;      // what the first step yielded, until the task has it
+  PyObject_HEAD CoroutineCall* call;  // null once it is over
+  PyObject* first;                    // what the first step yielded, until the task has it
 };
 
 ResumeObject* resume_of(PyObject* self) { return reinterpret_cast<ResumeObject*>(self); }
@@ -16,7 +15,8 @@ ResumeObject* resume_of(PyObject* self) { return reinterpret_cast<ResumeObject*>
 void end(ResumeObject* self) {
   std::exchange(self->call, nullptr)->release();
   // One slow callback must not delay the answers before it.
-  if (auto& outbox = net::Outbox::mine(); !outbox.empty()) outbox.flush_if_late(net::Reactor::clock());
+  if (auto& outbox = net::Outbox::mine(); !outbox.empty())
+    outbox.flush_if_late(net::Reactor::clock());
 }
 
 PySendResult outcome(ResumeObject* self, CoroutineCall::Progress progress, PyObject** result) {
@@ -52,11 +52,14 @@ PySendResult send(PyObject* o, PyObject* value, PyObject** result) {
   return outcome(self, self->call->send(value, result), result);
 }
 
-// The task was cancelled before it had seen the first yield. As it would have done itself, it passes that on to what
-// the coroutine waits for, and goes on waiting if that can be cancelled.
+// The task was cancelled before it had seen the first yield. As it would have done itself, it
+// passes that on to what the coroutine waits for, and goes on waiting if that can be cancelled.
 bool cancel_first(ResumeObject* self, PyObject* exception) {
   if (!is_cancellation(exception)) return false;
-  Ref const accepted(PyObject_CallMethod(self->first, "cancel", nullptr));
+  Ref const cancel(PyObject_GetAttrString(self->first, "cancel"));
+  Ref const message(PyObject_GetAttrString(exception, "args"));  // that of task.cancel(), or empty
+  if (!cancel || !message) return false;
+  Ref const accepted(PyObject_CallObject(cancel.get(), message.get()));
   return accepted && PyObject_IsTrue(accepted.get()) == 1;
 }
 
@@ -84,7 +87,8 @@ PyObject* throw_method(PyObject* o, PyObject* const* arguments, Py_ssize_t count
     return nullptr;
   }
   auto* const given = count > 1 && arguments[1] != Py_None ? arguments[1] : arguments[0];
-  Ref const exception(PyExceptionInstance_Check(given) ? Py_NewRef(given) : PyObject_CallNoArgs(given));
+  Ref const exception(PyExceptionInstance_Check(given) ? Py_NewRef(given)
+                                                       : PyObject_CallNoArgs(given));
   if (!exception) return nullptr;
   PyObject* result = nullptr;
   auto const status = throw_in(resume_of(o), exception.get(), &result);
@@ -109,7 +113,9 @@ PyObject* close(PyObject* o, PyObject*) {
 PyObject* get_attribute(PyObject* o, PyObject* name) {
   auto* const own = PyObject_GenericGetAttr(o, name);
   auto const* self = resume_of(o);
-  if (own || !PyErr_ExceptionMatches(PyExc_AttributeError) || !self->call || !self->call->coroutine()) return own;
+  if (own || !PyErr_ExceptionMatches(PyExc_AttributeError) || !self->call ||
+      !self->call->coroutine())
+    return own;
   PyErr_Clear();
   return PyObject_GetAttr(self->call->coroutine(), name);
 }

@@ -4,8 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "millrace/exec/worker_queue.hpp"
 #include "ref.hpp"
+
+#include "millrace/exec/worker_queue.hpp"
 
 namespace millrace::python {
 
@@ -13,10 +14,10 @@ class AsyncioHost;
 
 // Lives as long as the server.
 struct Application {
-  Ref app;            // request.app
-  Ref on_exception;   // (request, exception) -> answer; None: there is none
-  Ref on_background;  // (background) -> None
-  std::size_t body_bytes = 0;         // read() of a longer body is 413
+  Ref app;                             // request.app
+  Ref on_exception;                    // (request, exception) -> answer; None: there is none
+  Ref on_background;                   // (background) -> None
+  std::size_t body_bytes = 0;          // read() of a longer body is 413
   exec::WorkerQueue* queue = nullptr;  // where handlers run on workers
   AsyncioHost* asyncio = nullptr;      // where there are coroutines
   // The same, started if need be. GIL held; null and an exception raised where asyncio fails.

@@ -4,8 +4,8 @@
 
 namespace millrace::python {
 
-// A step's outcome as __next__ and send() give it: what was yielded, or StopIteration with the value. Takes the
-// reference.
+// A step's outcome as __next__ and send() give it: what was yielded, or StopIteration with the
+// value. Takes the reference.
 inline PyObject* as_generator_result(PySendResult status, PyObject* result) {
   if (status != PYGEN_RETURN) return result;
   Ref const value(result);

@@ -5,8 +5,8 @@
 
 namespace millrace::python {
 
-void StreamedBody::begin(conn::Exchange& exchange, const Route& route, RequestObject* request, PyObject* context,
-                         PreparedAnswer answer) {
+void StreamedBody::begin(conn::Exchange& exchange, const Route& route, RequestObject* request,
+                         PyObject* context, PreparedAnswer answer) {
   auto* const body = new StreamedBody(exchange, route, request, context, std::move(answer));
   exchange.observe(body);
   if (exchange.head.method() == http::Method::head) {
@@ -16,15 +16,21 @@ void StreamedBody::begin(conn::Exchange& exchange, const Route& route, RequestOb
   }
 }
 
-StreamedBody::StreamedBody(conn::Exchange& exchange, const Route& route, RequestObject* request, PyObject* context,
-                           PreparedAnswer answer)
-    : exchange_(exchange), route_(route), request_(request), context_(Ref::borrow(context)), answer_(std::move(answer)) {
+StreamedBody::StreamedBody(conn::Exchange& exchange, const Route& route, RequestObject* request,
+                           PyObject* context, PreparedAnswer answer)
+    : exchange_(exchange),
+      route_(route),
+      request_(request),
+      context_(Ref::borrow(context)),
+      answer_(std::move(answer)) {
   retry_.body = this;
-  retry_.fire = [](net::WheelEntry& entry, base::Time) { static_cast<Retry&>(entry).body->dispatch(); };
+  retry_.fire = [](net::WheelEntry& entry, base::Time) {
+    static_cast<Retry&>(entry).body->dispatch();
+  };
 }
 
-// GIL held, on the handler's side; after a true from park() somebody else may be running it, after the last call of each
-// branch it may be gone.
+// GIL held, on the handler's side; after a true from park() somebody else may be running it, after
+// the last call of each branch it may be gone.
 void StreamedBody::run() {
   auto* const queue = route_.application->queue;
   for (int pieces = 0;; ++pieces) {
@@ -36,7 +42,8 @@ void StreamedBody::run() {
     }
     bool has_room = true;
     if (!send_piece(has_room)) return PyErr_Occurred() ? fail() : finish();
-    // A worker holds its letters until its batch is done; this one may take its time for the next piece.
+    // A worker holds its letters until its batch is done; this one may take its time for the next
+    // piece.
     if (queue) net::Outbox::mine().flush();
     if (!has_room && park()) return;
   }
@@ -68,7 +75,9 @@ bool StreamedBody::park() {
 // On the home loop.
 void StreamedBody::go_on() {
   auto before = state_.load();
-  while (!state_.compare_exchange_weak(before, before == State::parked ? State::running : State::told)) continue;
+  while (
+      !state_.compare_exchange_weak(before, before == State::parked ? State::running : State::told))
+    continue;
   if (before == State::parked) dispatch();
 }
 
@@ -78,17 +87,20 @@ void StreamedBody::dispatch() {
     run();  // loops that run handlers hold the GIL
     return;
   }
-  auto const queued = queue->dispatch({this, [](void* subject) { static_cast<StreamedBody*>(subject)->run(); }});
+  auto const queued =
+      queue->dispatch({this, [](void* subject) { static_cast<StreamedBody*>(subject)->run(); }});
   if (queued) return;
   auto& home = exchange_.home();
-  home.wheel().arm(retry_, home.now() + base::milliseconds(20));  // the queue is full: a little later
+  home.wheel().arm(retry_,
+                   home.now() + base::milliseconds(20));  // the queue is full: a little later
 }
 
 conn::Exchange& StreamedBody::let_go() {
   auto& exchange = exchange_;
   {
     Entered const context(context_.get());
-    // What a generator has in its `finally` runs now, in its own context, not whenever it is collected.
+    // What a generator has in its `finally` runs now, in its own context, not whenever it is
+    // collected.
     if (PyObject_HasAttrString(answer_.chunks.get(), "close")) {
       Ref const closed(PyObject_CallMethod(answer_.chunks.get(), "close", nullptr));
       if (!closed) PyErr_WriteUnraisable(answer_.chunks.get());
@@ -114,7 +126,8 @@ void StreamedBody::fail() {
   bool const has_started = exchange_.has_started();
   auto& exchange = let_go();
   if (has_started) {
-    exchange.fail(base::Error{base::Errc::io_error, {}, "the handler raised while it streamed its answer"});
+    exchange.fail(
+        base::Error{base::Errc::io_error, {}, "the handler raised while it streamed its answer"});
   } else {
     send_status(exchange, status);
   }

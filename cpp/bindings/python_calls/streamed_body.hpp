@@ -3,20 +3,21 @@
 #include <atomic>
 
 #include "answer.hpp"
-#include "millrace/net/timer_wheel.hpp"
 #include "request.hpp"
 #include "route.hpp"
 
+#include "millrace/net/timer_wheel.hpp"
+
 namespace millrace::python {
 
-// Pulls the iterator where its handler ran: on the exchange's loop, a few pieces per turn, or on a worker. Where the
-// connection wants no more for now it parks, and holds no thread: on_room makes the loop go on or queues it for a worker
-// again. Owns itself until on_released.
+// Pulls the iterator where its handler ran: on the exchange's loop, a few pieces per turn, or on a
+// worker. Where the connection wants no more for now it parks, and holds no thread: on_room makes
+// the loop go on or queues it for a worker again. Owns itself until on_released.
 class StreamedBody final : public conn::ExchangeObserver, public net::Letter {
  public:
   // Takes over `request`. GIL held, on the handler's side.
-  static void begin(conn::Exchange& exchange, const Route& route, RequestObject* request, PyObject* context,
-                    PreparedAnswer answer);
+  static void begin(conn::Exchange& exchange, const Route& route, RequestObject* request,
+                    PyObject* context, PreparedAnswer answer);
 
   // conn::ExchangeObserver, on the exchange's home loop
   void on_body(conn::Exchange&) override {}
@@ -36,7 +37,8 @@ class StreamedBody final : public conn::ExchangeObserver, public net::Letter {
     StreamedBody* body = nullptr;
   };
 
-  StreamedBody(conn::Exchange& exchange, const Route& route, RequestObject* request, PyObject* context, PreparedAnswer answer);
+  StreamedBody(conn::Exchange& exchange, const Route& route, RequestObject* request,
+               PyObject* context, PreparedAnswer answer);
   ~StreamedBody() = default;
   void run();
   bool send_piece(bool& has_room);

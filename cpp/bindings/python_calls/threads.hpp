@@ -6,12 +6,14 @@
 
 #include "asyncio_host.hpp"
 #include "gil.hpp"
+
 #include "millrace/exec/pattern.hpp"
 #include "millrace/server/server.hpp"
 
 namespace millrace::python {
 
-// How often the kernel took a thread off its core: because it waited, or because another was to run.
+// How often the kernel took a thread off its core: because it waited, or because another was to
+// run.
 struct ContextSwitches {
   std::uint64_t voluntary = 0, involuntary = 0;
 };
@@ -32,8 +34,8 @@ class ThreadList {
 bool is_thread_of(const void* engine);
 void mark_thread_of(const void* engine);
 
-// Loops that run handlers hold the GIL except while they wait; loop 0 carries asyncio where it is told to. Purely native
-// loops never touch Python.
+// Loops that run handlers hold the GIL except while they wait; loop 0 carries asyncio where it is
+// told to. Purely native loops never touch Python.
 class LoopRunner final : public server::LoopRunner {
  public:
   enum class Runs : std::uint8_t { native, python };
@@ -46,7 +48,9 @@ class LoopRunner final : public server::LoopRunner {
     on_first_loop_ = on_first_loop;
   }
   void run(std::size_t index, net::Reactor& reactor) override;
-  int thread_id(std::size_t index) const { return ids_[index].load(std::memory_order_relaxed); }  // 0: not yet
+  int thread_id(std::size_t index) const {
+    return ids_[index].load(std::memory_order_relaxed);
+  }  // 0: not yet
 
  private:
   const void* engine_;
@@ -59,7 +63,8 @@ class LoopRunner final : public server::LoopRunner {
 // A worker holds the GIL from its first request until the queue is empty.
 class WorkerGuard final : public exec::WorkerGuard {
  public:
-  explicit WorkerGuard(const void* engine) : engine_(engine), interpreter_(PyInterpreterState_Get()) {}
+  explicit WorkerGuard(const void* engine)
+      : engine_(engine), interpreter_(PyInterpreterState_Get()) {}
   void thread_begins() override;
   void enter() override;
   void leave() override;

@@ -14,7 +14,8 @@ struct AbstractClass {
   const char* name;  // in collections.abc
 };
 
-// Python's own code asks for these: asyncio whether it steps a coroutine, users whether headers are a mapping.
+// Python's own code asks for these: asyncio whether it steps a coroutine, users whether headers are
+// a mapping.
 bool register_as(const AbstractClass& row) {
   Ref const abc(PyImport_ImportModule("collections.abc"));
   Ref const base(abc ? PyObject_GetAttrString(abc.get(), row.name) : nullptr);
@@ -29,8 +30,10 @@ bool add_types(PyObject* module) {
     if (PyModule_AddType(module, type) < 0) return false;
   for (auto* type : {&body_read_type, &body_stream_type, &answer_writer_type, &resume_type})
     if (PyType_Ready(type) < 0) return false;
-  for (auto const& row : {AbstractClass{&request_headers_type, "Mapping"}, AbstractClass{&headers_type, "MutableMapping"},
-                          AbstractClass{&resume_type, "Coroutine"}, AbstractClass{&body_read_type, "Awaitable"}})
+  for (auto const& row :
+       {AbstractClass{&request_headers_type, "Mapping"},
+        AbstractClass{&headers_type, "MutableMapping"}, AbstractClass{&resume_type, "Coroutine"},
+        AbstractClass{&body_read_type, "Awaitable"}})
     if (!register_as(row)) return false;
   return true;
 }

@@ -52,6 +52,7 @@ def _rate(value: float) -> str:
 
 COLUMNS = (
     Column("capacity", "capacity", "requests/s", "capacity\nper s", _rate),
+    Column("mean", "mean", "ms", "mean\nms", _milliseconds),
     Column("p50", "p50", "ms", "p50\nms", _milliseconds),
     Column("p99", "p99", "ms", "p99\nms", _milliseconds),
     Column("late", "late", "% of requests", "late\n%", _percent),
@@ -64,7 +65,7 @@ COLUMNS = (
     ),
     Column("fullest", "fullest loop", "connections", "fullest\nloop", lambda count: f"{count:.0f}"),
     Column(
-        "switches", "sleeps", "switches/request", "sleeps\n/request", lambda count: f"{count:.2f}"
+        "sleeps", "sleeps", "switches/request", "sleeps\n/request", lambda count: f"{count:.2f}"
     ),
 )
 

@@ -166,8 +166,8 @@ def _show(comparison: Comparison, console: Console) -> None:
     console.print(
         f"\n{machine.cores} cores of {machine.processor}, Linux {machine.kernel}, "
         f"{machine.python}; {comparison.connections} clients, {comparison.seconds:g} s a run. "
-        "Predictions stand below what was measured, in brackets where they are too wide to "
-        "be a test.\n",
+        "Predictions stand below what was measured, in brackets where they are "
+        "no test.\n",
         highlight=False,
         markup=False,
     )

@@ -220,7 +220,7 @@ def _observe(
             server.url + "/",
             connections=setup.connections,
             # The load goes on past the second look, so that it is still steady then.
-            duration=seconds + 0.1,
+            duration=1.1 * seconds + 0.1,
             warmup=WARM_UP_S,
         )
         time.sleep(WARM_UP_S)
@@ -258,10 +258,11 @@ def _judge(
     shares = tuple(count / max(requests, 1) for count in served)
     values = {
         "capacity": requests / elapsed,
+        "mean": loaded.mean,
         "p50": loaded.p50,
         "p99": loaded.p99,
         "busiest": max(shares),
-        "switches": (after.voluntary - before.voluntary) / max(requests, 1),
+        "sleeps": (after.voluntary - before.voluntary) / max(requests, 1),
     }
     if setup.work.slow_fraction:
         values["late"] = loaded.latency.count_above(setup.work.limit) / max(1, loaded.requests)
@@ -270,13 +271,18 @@ def _judge(
     in_step = setup.connections if setup.handler == Runs.COROUTINE else setup.threads
     rounds = requests / min(in_step, setup.connections)
     doubts = [*doubts, *([f"only {rounds:.0f} rounds of requests"] if rounds < 20 else [])]
-    expected = predict(setup, after.connections, max(loaded.requests, 1))
+    # Where the machine was so busy that a look came before or after the load, one sees fewer.
+    placed = tuple(map(max, before.connections, after.connections))
+    seen = min(sum(before.connections), sum(after.connections))
+    if seen < setup.connections:
+        doubts.append(f"only {seen} clients were connected all the time")
+    expected = predict(setup, placed, max(loaded.requests, 1))
     findings = {name: judge(value, expected.get(name), doubts) for name, value in values.items()}
     if (placement := predict_placement(setup)) is not None:
-        findings["fullest"] = judge(float(max(after.connections)), placement)
+        findings["fullest"] = judge(float(max(placed)), placement)
     return Cell(
         setup=setup,
-        placed=after.connections,
+        placed=placed,
         shares=shares,
         requests=requests,
         errors=loaded.errors,

@@ -37,6 +37,7 @@ __all__ = [
     "response_time",
     "shared_queue_response",
     "slow_time_share",
+    "unlucky_response",
 ]
 
 
@@ -212,22 +213,41 @@ def gated_response(
     """Return the response times of clients whose server works in turns, as an event loop does.
 
     A turn serves the requests that were there when it began (gated service, Takagi 1986). The
-    client that a turn serves last has its answer when the next turn begins and its next request a
-    moment too late, so it misses that turn and is the last of the one after, again. Of each two
-    turns, with ``2n - 1`` services together, the other ``n - 1`` clients have two answers each,
-    after ``n`` and after ``n - 1`` services, and the last one has a single answer, after all of
-    them. The mean is that of `fifo_response`, as Little's law demands.
+    client that a turn serves last has its answer when the next turn begins, and its next request is
+    a moment too late for it. So each turn has ``n - 1`` services: ``n - 2`` clients are in every
+    turn, and two take turns at the last place. The mean is that of `fifo_response`, as Little's
+    law demands.
 
     Examples
     --------
-    >>> [(value, round(share, 3)) for value, share in gated_response(2, usual=1.0).steps]
-    [(1.0, 0.333), (2.0, 0.333), (3.0, 0.333)]
+    >>> gated_response(5, usual=1.0).steps
+    ((4.0, 0.75), (8.0, 0.25))
     """
-    rounds = [(population, population - 1), (population - 1, population - 1)]
+    if population < 3:
+        return _services(population, usual, slow, slow_fraction)
+    in_turn = population - 1
     return Distribution.mixture(
-        (_services(services, usual, slow, slow_fraction), float(weight))
-        for services, weight in [*rounds, (2 * population - 1, 1)]
+        [
+            (_services(in_turn, usual, slow, slow_fraction), float(population - 2)),
+            (_services(2 * in_turn, usual, slow, slow_fraction), 1.0),
+        ]
     )
+
+
+def unlucky_response(
+    population: int, *, usual: float, slow: float = 0.0, slow_fraction: float = 0.0
+) -> Distribution:
+    """Return the longest that a loop working in turns makes a client wait (Takagi 1986).
+
+    It missed a turn of all others by a moment and is the last of the one after:
+    ``2 * population - 1`` services. Nobody waits longer, as a client misses at most one turn.
+
+    Examples
+    --------
+    >>> unlucky_response(5, usual=1.0).steps
+    ((9.0, 1.0),)
+    """
+    return _services(2 * population - 1, usual, slow, slow_fraction)
 
 
 def _services(count: int, usual: float, slow: float, slow_fraction: float) -> Distribution:

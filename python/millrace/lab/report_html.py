@@ -24,7 +24,7 @@ _LESSONS = {
     "function holds its thread meanwhile, so capacity is the number of threads over 50 ms. A "
     "coroutine gives the thread back, and only the clients limit it.",
     "skew": "Each request sleeps for 5 ms, and exactly one in each hundred for 100 ms. An answer "
-    "is late when it took more than 75 ms. How many answers one slow request makes late is "
+    "is late when it took more than 90 ms. How many answers one slow request makes late is "
     "what sets the patterns apart. p99 lies right on the edge between the usual and the slow "
     "answers where nobody else is held up; there it is no test, and says so.",
 }
@@ -57,10 +57,10 @@ _FORMULAS = (
         "Feller 1968, binomial distribution",
     ),
     (
-        "T ∈ {(n − 1)·s, n·s, (2n − 1)·s}",
-        "The same loop when the client it answers last in a turn always misses the next turn: "
-        "shares (n − 1), (n − 1) and 1 in 2n − 1. Which of the two it is depends on a race between "
-        "loop and client, so predictions of p50 and p99 span both.",
+        "T = (n − 1)·s or 2(n − 1)·s,  T ≤ (2n − 1)·s",
+        "The same loop when the client that a turn serves last misses the next turn: one answer in "
+        "n − 1 takes twice as long. Which of the two it is depends on a race between loop and "
+        "client, so predictions of p50 and p99 span both.",
         "Takagi 1986, gated service",
     ),
     (
@@ -152,7 +152,7 @@ def _work(comparison: Comparison, name: str, title: str) -> str:
         '<div class="scroll"><table><thead><tr><th>pattern</th>'
         f'{heads}<th class="words">verdict</th></tr></thead><tbody>{"".join(rows)}</tbody></table>'
         '</div><p class="quiet small">Large: measured. Small: predicted; in brackets where '
-        "the band is so wide that it is no test.</p>"
+        "it is no test; the reason shows when pointed at.</p>"
     )
 
 
@@ -252,21 +252,23 @@ def _method(comparison: Comparison) -> str:
             "and timers take up to 4 % of the shortest service, the ends of a run a few percent.",
         ),
         (
-            "p50, p99",
-            "from the load generator's histogram of every answer. May be off by "
+            "mean, p50, p99",
+            "response time, from the load generator's histogram of every answer. May be off by "
             f"{predictions.RESPONSE_TOLERANCE:.0%} and {predictions.RESPONSE_SLACK_S * 1e3:.0f} ms "
             "for a late timer; where threads share a core or the GIL, also by their turns of "
             f"{predictions.CORE_SLICE_S * 1e3:.0f} and {predictions.GIL_SLICE_S * 1e3:.0f} ms.",
         ),
         (
             "late",
-            "share of answers that took more than three quarters of a slow request. May be off by "
-            f"{predictions.LATE_TOLERANCE:.0%} and by about one slow request.",
+            "share of answers that took more than nine tenths of a slow request. May be off by "
+            f"{predictions.LATE_TOLERANCE:.0%} by about one slow request, and by who "
+            "happened to get them.",
         ),
         (
             "busiest thread",
             "largest share of the requests that one loop or worker served. May be off by "
-            f"{predictions.SHARE_TOLERANCE:.0%}.",
+            f"{predictions.SHARE_TOLERANCE:.0%}, and {predictions.SHARED_CORE_TOLERANCE:.0%} where "
+            "threads compete for cores.",
         ),
         (
             "fullest loop",
@@ -276,7 +278,7 @@ def _method(comparison: Comparison) -> str:
         (
             "sleeps",
             "voluntary context switches of the server's threads per request. May be off by "
-            f"{predictions.SWITCHES_SLACK:g}.",
+            f"{predictions.SLEEPS_SLACK:g}.",
         ),
         (
             "a fair test",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from millrace.app import App
+from millrace.lab.machine import CpuUse, Machine
 from millrace.lab.verdicts import Finding, Prediction, Verdict, judge, overall
 from millrace.patterns import shared_acceptors
 from millrace.server import Server
@@ -82,7 +82,7 @@ def predict_wakeups(wakeup: Wakeup, threads: int) -> tuple[Prediction, Predictio
 
 
 def compare_wakeups(
-    *, threads: int = 4, connections: int = CONNECTIONS, doubts: Sequence[str] = ()
+    *, threads: int = 4, connections: int = CONNECTIONS, cores: int | None = None
 ) -> list[WakeupRun]:
     """Open and close connections one at a time under each way to wait.
 
@@ -91,10 +91,11 @@ def compare_wakeups(
     >>> [run.wakeup for run in compare_wakeups(connections=4)]
     ['blocking', 'epoll_exclusive', 'epoll']
     """
-    return [_run(wakeup, threads, connections, doubts) for wakeup in get_args(Wakeup)]
+    cores = cores or Machine.here().cores
+    return [_run(wakeup, threads, connections, cores) for wakeup in get_args(Wakeup)]
 
 
-def _run(wakeup: Wakeup, threads: int, connections: int, doubts: Sequence[str]) -> WakeupRun:
+def _run(wakeup: Wakeup, threads: int, connections: int, cores: int) -> WakeupRun:
     app = App()
     app.respond("/", "ok")
     pattern = shared_acceptors(threads=threads, wakeup=wakeup)
@@ -103,12 +104,14 @@ def _run(wakeup: Wakeup, threads: int, connections: int, doubts: Sequence[str]) 
         # Acceptors that block are threads of their own, which the loops' counters do not know.
         ours = _threads() - strangers
         time.sleep(10 * PAUSE_S)
+        used = CpuUse.now()
         before, slept_before = server.stats(), _sleeps(ours)
         for _ in range(connections):
             with socket.create_connection(("127.0.0.1", server.port)):
                 time.sleep(PAUSE_S)
             time.sleep(PAUSE_S)
         after, slept = server.stats(), _sleeps(ours) - slept_before
+        doubts = CpuUse.now().doubts_since(used, cores)
     accepts = [
         late["accepts"] - early["accepts"]
         for early, late in zip(before.loops, after.loops, strict=True)

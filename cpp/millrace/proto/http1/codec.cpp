@@ -113,9 +113,6 @@ std::size_t Codec::take_output(base::ByteChain& out) {
 }
 
 bool Codec::can_discard() const {
-  // A client that waits for 100 will not send the body, unless it loses patience: nobody could tell
-  // what comes next.
-  if (expects_continue_ && !body_seen_) return false;
   return in_framing_ == Framing::chunked || in_remaining_ <= limits_.discard_bytes;
 }
 

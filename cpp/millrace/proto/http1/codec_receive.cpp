@@ -89,7 +89,8 @@ Breach Codec::accept_response(Time now) {
     return {};
   }
   bool const switches = switches_protocol(status);
-  if (status == 101 && (!wants_upgrade_ || out_ != State::done)) return {Rule::unasked_upgrade, {}};
+  bool const may_switch = out_ == State::done && (status != 101 || wants_upgrade_);
+  if (switches && !may_switch) return {Rule::unasked_upgrade, {}};
   if (!head_->keep_alive && !switches) close_after_ = true;
   begin_body(framing);
   if (switches) {

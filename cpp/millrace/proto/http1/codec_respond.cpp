@@ -131,7 +131,8 @@ void Codec::plan_connection(const http::ResponseHead& head, bool is_message, Own
   bool const says_close = said.connection_names("close");
   if (says_close) close_after_ = peer_may_send_ = true;
   if (in_ == State::body) {
-    // With the end of this head it is too late for 100 (Continue).
+    // With this head it is too late for 100 (Continue). The client will not send the body then, or
+    // will lose patience and send it: nobody could tell what comes next.
     bool const will_not_come = expects_continue_ && !body_seen_;
     if (will_not_come || (is_message && !can_discard())) close_after_ = peer_may_send_ = true;
   }

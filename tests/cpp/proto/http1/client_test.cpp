@@ -341,6 +341,19 @@ TEST(Http1Client, HandsTheStreamOverBehindATunnelsHead) {
   EXPECT_EQ(owner.pending, "hello") << "RFC 9110 9.3.6: a length there means nothing";
 }
 
+TEST(Http1Client, RefusesASwitchBeforeItsRequestIsOver) {
+  for (auto const method : {Method::connect, Method::post}) {
+    auto head = request(method, method == Method::connect ? "a:443" : "/",
+                        {{"Connection", "upgrade"}, {"Upgrade", "x"}});
+    head.has_body = true;
+    Owner owner(Side::client, grant_all);
+    owner.say(1, head);
+    owner.feed(method == Method::connect ? "HTTP/1.1 200 OK\r\n\r\n" : "HTTP/1.1 101 X\r\n\r\n");
+    ASSERT_TRUE(owner.has_failed());
+    EXPECT_EQ(owner.error->code, Errc::unexpected_message);
+  }
+}
+
 TEST(Http1Client, ClosesBehindAResponseToItsOwnClose) {
   Asking owner(request(Method::get, "/", {{"Connection", "close"}}));
   owner.feed("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");

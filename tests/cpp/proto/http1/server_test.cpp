@@ -72,6 +72,25 @@ TEST(Http1Server, AnswersPipelinedRequestsInOrder) {
       ok(1) + ok(2) + ok(3));
 }
 
+TEST(Http1Server, IgnoresOneEmptyLineBeforeEveryRequest) {
+  expect_at_every_cut("\r\n" + get + "\r\n" + get + "\r\n", "1 GET / @a end\n2 GET / @a end\n",
+                      ok(1) + ok(2));
+}
+
+TEST(Http1Server, TellsNobodyOfABodyThatEndedBehindTheAnswer) {
+  auto codec = http1::make_codec(Side::server, default_limits, nullptr, 0);
+  ASSERT_TRUE(codec->receive("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n", 0));
+  ASSERT_TRUE(codec->next_event());
+  ASSERT_TRUE(codec->send(1, unlimited(), 0));
+  ASSERT_TRUE(codec->receive("x", 0));
+  ASSERT_TRUE(codec->send(1, response(200, ""), 0));
+  EXPECT_FALSE(codec->next_event());
+  ASSERT_TRUE(codec->receive(get, 0));
+  auto const next = codec->next_event();
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->stream, 2U);
+}
+
 TEST(Http1Server, LeavesAPipelinedRequestAloneUntilTheFirstIsAnswered) {
   Owner owner(Side::server, nullptr);
   owner.feed(get + get);
