@@ -228,6 +228,8 @@ class App:
         """
         self._refuse_while_served()
         chain.takes(function, "request", "call_next")
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(f"{function.__name__}: a middleware returns its answer, without yield")
         self._middleware.append(function)
         return function
 

@@ -316,6 +316,12 @@ class Stats(Mapping[str, Any]):
         """One dict of counters per loop."""
         return list(self._counted.get("loops", []))
 
+    @property
+    def queue(self) -> dict[str, Any] | None:
+        """The counters of the worker queue; None where handlers run on the loops."""
+        queue: dict[str, Any] | None = self._counted.get("queue")
+        return queue
+
     def total(self, counter: str) -> int:
         """Return the sum of one counter over all loops.
 

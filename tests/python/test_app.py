@@ -232,12 +232,17 @@ def test_malformed_methods_are_refused(methods, says):
         mr.App().route("/", methods=methods)
 
 
+def yielding_layer(request, call_next):
+    yield call_next(request)
+
+
 @pytest.mark.parametrize(
     ("register", "says"),
     [
         (lambda app: app.get("/")(lambda: "x"), "is called with \\(request\\)"),
         (lambda app: app.get("/")("text"), "not callable"),
         (lambda app: app.middleware(lambda request: "x"), "\\(request, call_next\\)"),
+        (lambda app: app.middleware(yielding_layer), "without yield"),
         (lambda app: app.on_error(ValueError)(lambda request: "x"), "\\(request, error\\)"),
         (lambda app: app.on_error(404), "no class of exceptions"),
         (lambda app: app.on_error(KeyboardInterrupt), "no class of exceptions"),

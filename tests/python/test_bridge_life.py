@@ -13,7 +13,7 @@ import millrace as mr
 import pytest
 from millrace import _core
 
-from tests.python.wire import Wire, eventually
+from tests.python.wire import Signal, Wire, eventually
 
 
 class Small:
@@ -189,9 +189,10 @@ def test_the_loop_asked_for_early_is_the_one_that_runs_the_handlers(pattern):
 
 @pytest.mark.sanitize
 def test_stopping_cancels_what_waits_and_runs_its_clean_up(pattern):
-    cleaned = []
+    cleaned, entered = [], Signal()
 
     async def handler(request):
+        entered.set()
         try:
             await asyncio.sleep(60)
         finally:
@@ -209,14 +210,17 @@ def test_stopping_cancels_what_waits_and_runs_its_clean_up(pattern):
     asyncio.run_coroutine_threadsafe(alone(), core.asyncio_loop())
     with Wire(Small(core)) as wire:
         wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        eventually(lambda: core.stats()["in_flight"])
+        entered.expect("the request")
         core.stop_loops()
     assert sorted(cleaned) == ["alone", "handler"]
 
 
 @pytest.mark.sanitize
 def test_a_handler_that_refuses_to_end_is_left_behind(pattern):
+    entered = Signal()
+
     async def stubborn(request):
+        entered.set()
         while True:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(60)
@@ -224,7 +228,7 @@ def test_a_handler_that_refuses_to_end_is_left_behind(pattern):
     core = started([("/", "coroutine", stubborn)], pattern)
     with Wire(Small(core)) as wire:
         wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        eventually(lambda: core.stats()["in_flight"])
+        entered.expect("the request")
         core.stop_loops()
     core.stop_loops()  # twice is harmless
 

@@ -14,7 +14,7 @@ from millrace.lab.predictions import Runs
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["THEMES", "Theme", "available", "draw"]
+__all__ = ["THEMES", "available", "draw"]
 
 Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, Theme] = ("light", "dark")
