@@ -32,7 +32,7 @@ def main() -> None:
     with mr.Server(app) as server:
         request = urllib.request.Request(server.url + "/sign-up/ada@example.org", method="POST")
         with urllib.request.urlopen(request) as answer:
-            print(answer.status, answer.read().decode())
+            print(f"{answer.status} {answer.read().decode()}")
         sent.wait(10)
     print("stopped, with nothing left undone")
 

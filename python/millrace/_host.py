@@ -88,6 +88,22 @@ def close(loop: asyncio.SelectorEventLoop) -> None:
         loop.close()
 
 
+def call_soon_of_loop(
+    loop: asyncio.SelectorEventLoop, callback: Callable[..., object], *args: Any, **context: Any
+) -> asyncio.Handle:
+    """Call the loop's own ``call_soon``, which the engine's stands before."""
+    return asyncio.SelectorEventLoop.call_soon(loop, callback, *args, **context)
+
+
+def callback_failed(
+    loop: asyncio.SelectorEventLoop, callback: object, error: BaseException, handle: object
+) -> None:
+    """Report what a callback raised, in asyncio's own words."""
+    loop.call_exception_handler(
+        {"message": f"Exception in callback {callback!r}", "exception": error, "handle": handle}
+    )
+
+
 def wake(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)

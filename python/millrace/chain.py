@@ -206,6 +206,7 @@ async def _on_own_thread(function: Callable[..., Any], *arguments: Any) -> Any:
     as well, nothing moves any more. A daemon, so that one that waits does not keep the interpreter.
     """
     done: Future[Any] = Future()
+    done.set_running_or_notify_cancel()  # from here on nobody can cancel it
     context = contextvars.copy_context()
 
     def work() -> None:

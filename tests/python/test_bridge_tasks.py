@@ -316,3 +316,68 @@ def test_no_object_is_left_by_requests_that_are_over(serve, pattern):
 
     before = objects_after(50)
     assert objects_after(200) < before + 100
+
+
+@pytest.mark.sanitize
+@pytest.mark.parametrize("debug", [False, True])
+def test_callbacks_run_in_order_with_their_arguments_and_contexts(ask, debug):
+    variable = contextvars.ContextVar("variable", default="outside")
+
+    async def handler(request):
+        loop, called = asyncio.get_running_loop(), []
+        loop.set_debug(debug)
+
+        def note(*arguments):
+            called.append((variable.get(), *arguments))
+
+        other = contextvars.copy_context()
+        other.run(variable.set, "other")
+        variable.set("request's")
+        handles = [
+            loop.call_soon(note),
+            loop.call_soon(note, 1),
+            loop.call_soon(note, 2, context=other),
+            loop.call_soon(note, 3, 4, 5, context=None),
+            loop.call_soon(note, "cancelled"),
+        ]
+        loop.call_soon_threadsafe(note, "threadsafe")
+        loop.call_soon(note, "last")
+        handles[-1].cancel()
+        assert [handle.cancelled() for handle in handles] == [False] * 4 + [True]
+        assert weakref.ref(handles[0])() is handles[0]
+        await asyncio.sleep(0.01)
+        loop.set_debug(False)
+        assert called == [
+            ("request's",),
+            ("request's", 1),
+            ("other", 2),
+            ("request's", 3, 4, 5),
+            ("request's", "threadsafe"),
+            ("request's", "last"),
+        ]
+        return "done"
+
+    assert ask(handler) == "done"
+
+
+def test_a_callback_that_raises_is_reported_and_the_loop_goes_on(ask):
+    async def handler(request):
+        loop, reports = asyncio.get_running_loop(), []
+        loop.set_exception_handler(lambda loop, context: reports.append(context))
+        loop.call_soon(lambda: 1 / 0)
+        await asyncio.sleep(0.001)
+        loop.set_exception_handler(None)
+        return f"{type(reports[0]['exception']).__name__} {len(reports)}"
+
+    assert ask(handler) == "ZeroDivisionError 1"
+
+
+@pytest.mark.parametrize("arguments", [(), (print, "x")])
+def test_call_soon_refuses_what_the_loop_refuses(ask, arguments):
+    async def handler(request):
+        try:
+            asyncio.get_running_loop().call_soon(*arguments, unknown=1)
+        except TypeError:
+            return "refused"
+
+    assert ask(handler) == "refused"

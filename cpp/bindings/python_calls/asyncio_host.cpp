@@ -6,6 +6,7 @@
 
 #include <limits>
 
+#include "call_soon.hpp"
 #include "coroutine_call.hpp"
 #include "handler_task.hpp"
 #include "host_module.hpp"
@@ -62,7 +63,7 @@ class AsyncioHost::Guard final : public GilGuard {
 };
 
 std::unique_ptr<AsyncioHost> AsyncioHost::make(net::Reactor* reactor) {
-  if (!prepare_tasks() || PyType_Ready(&turn_type) < 0) return nullptr;
+  if (!prepare_tasks() || !prepare_call_soon() || PyType_Ready(&turn_type) < 0) return nullptr;
   std::unique_ptr<AsyncioHost> host(new AsyncioHost);
   if (!reactor) {
     host->own_reactor_ = std::make_unique<net::Reactor>();
@@ -81,6 +82,9 @@ std::unique_ptr<AsyncioHost> AsyncioHost::make(net::Reactor* reactor) {
   host->ready_ = Ref(PyObject_GetAttrString(host->loop_.get(), "_ready"));
   host->empty_ = Ref(PyTuple_New(0));
   if (!host->inner_select_ || !host->ready_) return nullptr;
+  Ref const call_soon(make_call_soon(host->loop_.get()));
+  if (!call_soon || PyObject_SetAttrString(host->loop_.get(), "call_soon", call_soon.get()) < 0)
+    return nullptr;
   Ref const tasks(PyImport_ImportModule("_asyncio"));
   host->current_tasks_ =
       Ref(tasks ? PyObject_GetAttrString(tasks.get(), "_current_tasks") : nullptr);

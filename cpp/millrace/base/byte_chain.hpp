@@ -1,4 +1,5 @@
-// Bytes on their way out: a list of segments, small ones copied together so that one write carries them.
+// Bytes on their way out: a list of segments, small ones copied together so that one write carries
+// them.
 #pragma once
 #include <cstring>
 #include <vector>
@@ -10,7 +11,8 @@ namespace millrace::base {
 // One owner at a time. The list's storage is kept between messages.
 class ByteChain {
  public:
-  // A piece up to this size is copied behind its neighbour: cheaper than a second segment in the write.
+  // A piece up to this size is copied behind its neighbour: cheaper than a second segment in the
+  // write.
   static constexpr std::size_t copy_below = 2048;
 
   bool empty() const { return size_ == 0; }
@@ -18,7 +20,8 @@ class ByteChain {
   std::size_t segments() const { return segments_.size(); }
   ByteView at(std::size_t i) const { return segments_[i].view(); }
 
-  // Room for `n` contiguous bytes (n <= Block::capacity) at the tail; commit() says how many were used.
+  // Room for `n` contiguous bytes (n <= Block::capacity) at the tail; commit() says how many were
+  // used.
   char* reserve(std::size_t n);
   void commit(std::size_t n);
 

@@ -9,7 +9,8 @@
 namespace millrace::base {
 namespace {
 
-// The thread's free list. Its destructor runs when the thread ends; a block given later goes to the heap.
+// The thread's free list. Its destructor runs when the thread ends; a block given later goes to the
+// heap.
 struct FreeBlocks {
   Block* first = nullptr;
   std::size_t count = 0;
@@ -61,7 +62,8 @@ Bytes Bytes::from(std::string text) {
 char* ByteChain::reserve(std::size_t n) {
   if (!tail_ || Block::capacity - tail_->used < n) {
     tail_ = BlockPool::take();
-    segments_.push_back(Bytes::owned({tail_->bytes, 0}, tail_, [](void* p) { BlockPool::give(static_cast<Block*>(p)); }));
+    segments_.push_back(Bytes::owned({tail_->bytes, 0}, tail_,
+                                     [](void* p) { BlockPool::give(static_cast<Block*>(p)); }));
   }
   return tail_->bytes + tail_->used;
 }
@@ -76,7 +78,8 @@ void ByteChain::commit(std::size_t n) {
 void ByteChain::append(ByteView bytes) {
   while (!bytes.empty()) {
     auto const room = tail_ ? Block::capacity - tail_->used : 0;
-    auto const n = std::min(bytes.size(), bytes.size() <= room || room == 0 ? Block::capacity : room);
+    auto const n =
+        std::min(bytes.size(), bytes.size() <= room || room == 0 ? Block::capacity : room);
     std::memcpy(reserve(n), bytes.data(), n);
     commit(n);
     bytes.remove_prefix(n);

@@ -19,8 +19,8 @@ struct Block {
   char bytes[capacity];
 };
 
-// Blocks a thread keeps for its next use. At most `kept_blocks` of them (4 MB), so that a burst does not
-// stay resident for ever.
+// Blocks a thread keeps for its next use. At most `kept_blocks` of them (4 MB), so that a burst
+// does not stay resident for ever.
 class BlockPool {
  public:
   static constexpr std::size_t kept_blocks = 1024;
@@ -28,7 +28,8 @@ class BlockPool {
   static void give(Block* block);
 };
 
-// A run of bytes and what keeps it alive: static text, a block, the heap, or a foreign object. Move-only.
+// A run of bytes and what keeps it alive: static text, a block, the heap, or a foreign object.
+// Move-only.
 class Bytes {
  public:
   using Release = void (*)(void* owner);
@@ -37,11 +38,16 @@ class Bytes {
   // `view` must outlive the program or, where the receiver promises to copy, the call.
   static Bytes borrowed(ByteView view) { return Bytes(view, nullptr, nullptr); }
   // `release(owner)` is called once, on the thread that drops the last piece.
-  static Bytes owned(ByteView view, void* owner, Release release) { return Bytes(view, owner, release); }
+  static Bytes owned(ByteView view, void* owner, Release release) {
+    return Bytes(view, owner, release);
+  }
   static Bytes copy_of(ByteView view);
   static Bytes from(std::string text);
 
-  Bytes(Bytes&& o) noexcept : view_(std::exchange(o.view_, {})), owner_(o.owner_), release_(std::exchange(o.release_, nullptr)) {}
+  Bytes(Bytes&& o) noexcept
+      : view_(std::exchange(o.view_, {})),
+        owner_(o.owner_),
+        release_(std::exchange(o.release_, nullptr)) {}
   Bytes& operator=(Bytes&& o) noexcept {
     if (this != &o) {
       drop();
@@ -60,7 +66,8 @@ class Bytes {
 
  private:
   friend class ByteChain;
-  Bytes(ByteView view, void* owner, Release release) : view_(view), owner_(owner), release_(release) {}
+  Bytes(ByteView view, void* owner, Release release)
+      : view_(view), owner_(owner), release_(release) {}
   void drop() {
     if (release_) std::exchange(release_, nullptr)(owner_);
   }

@@ -22,7 +22,8 @@ base::Result<BodyReader::Piece> BodyReader::read() {
 }
 
 void BodyReader::reset(bool has_body) {
-  if (!has_body && ended_ && pieces_.empty() && received_ == 0) {  // the usual request: nothing to undo, no lock
+  if (!has_body && ended_ && pieces_.empty() &&
+      received_ == 0) {  // the usual request: nothing to undo, no lock
     error_.reset();
     reader_waits_ = false;
     return;

@@ -11,7 +11,8 @@
 
 namespace millrace::conn {
 
-// Filled on the home loop, read by one reader on any thread. Holds at most the credit that was granted.
+// Filled on the home loop, read by one reader on any thread. Holds at most the credit that was
+// granted.
 class BodyReader {
  public:
   // Bytes that may be under way to a reader who has not asked yet.
@@ -19,8 +20,8 @@ class BodyReader {
 
   struct Piece {
     base::Bytes bytes;
-    bool at_end = false;        // nothing follows
-    bool waiting = false;       // nothing there yet; the observer's on_body says when to look again
+    bool at_end = false;   // nothing follows
+    bool waiting = false;  // nothing there yet; the observer's on_body says when to look again
   };
   // Any thread, one reader. An error (client gone, malformed body, timeout) is final.
   base::Result<Piece> read();
@@ -30,11 +31,12 @@ class BodyReader {
   void put(base::Bytes bytes);
   void end(http::Fields trailers);
   void fail(const base::Error& error);
-  bool take_wants_notice();                // true once after a read() that had to wait
-  std::size_t take_credit_due();           // bytes read since the last call: the codec may receive as many again
+  bool take_wants_notice();  // true once after a read() that had to wait
+  std::size_t
+  take_credit_due();  // bytes read since the last call: the codec may receive as many again
   bool has_ended() const;
   std::size_t received() const { return received_; }
-  std::string take_all();                  // buffered bodies, after end()
+  std::string take_all();  // buffered bodies, after end()
   const http::Fields& trailers() const { return trailers_; }
 
  private:

@@ -78,7 +78,8 @@ void Exchange::reply(http::ResponseHead head, base::Bytes body) {
   started_ = true;
   using Tell = ServerConnection::Tell;
   if (home_->in_thread()) {
-    connection_->take_part(*this, http::ResponseMessage{std::move(head), std::move(body)}, true, Tell::by_return);
+    connection_->take_part(*this, http::ResponseMessage{std::move(head), std::move(body)}, true,
+                           Tell::by_return);
     return;
   }
   message_.emplace(http::ResponseMessage{std::move(head), std::move(body)});

@@ -17,12 +17,15 @@ namespace millrace::conn {
 class Exchange;
 class ServerConnection;
 
-// A handler that outlives its call hears here what happens to its exchange. Called on the exchange's home loop.
+// A handler that outlives its call hears here what happens to its exchange. Called on the
+// exchange's home loop.
 class ExchangeObserver {
  public:
   virtual void on_body(Exchange& exchange) = 0;  // body.read() had to wait; look again
-  virtual void on_room(Exchange& exchange) = 0;  // write() had said "full"; go on. May come once too often
-  virtual void on_gone(Exchange& exchange) = 0;  // the client left; answer or not, nobody hears it. Once
+  virtual void on_room(
+      Exchange& exchange) = 0;  // write() had said "full"; go on. May come once too often
+  virtual void on_gone(
+      Exchange& exchange) = 0;  // the client left; answer or not, nobody hears it. Once
   // The exchange is over and will be reused: the last call. Delete yourself.
   virtual void on_released() = 0;
 
@@ -36,9 +39,9 @@ struct Parameter {
   base::ByteView value;
 };
 
-// Lives from head to last byte, then is recycled. The pump's side and the handler's side both hold it: it is over when
-// the handler has answered (reply, finish or fail: exactly one, exactly once) and the bytes are out or the
-// connection is gone. After that call the handler must not touch it.
+// Lives from head to last byte, then is recycled. The pump's side and the handler's side both hold
+// it: it is over when the handler has answered (reply, finish or fail: exactly one, exactly once)
+// and the bytes are out or the connection is gone. After that call the handler must not touch it.
 class Exchange final : public net::Letter {
  public:
   static constexpr std::size_t max_parameters = 16;
@@ -49,26 +52,29 @@ class Exchange final : public net::Letter {
   trace::Stamps stamps;
   std::array<Parameter, max_parameters> parameters;
   std::uint8_t parameter_count = 0;
-  bool native = false;             // answered without entering Python
-  void* subject = nullptr;         // the service's: which handler runs it
+  bool native = false;      // answered without entering Python
+  void* subject = nullptr;  // the service's: which handler runs it
 
   // --- the handler's side; any thread, one owner at a time
   void reply(http::ResponseHead head, base::Bytes body);  // the whole answer
   void interim(http::ResponseHead head);                  // a 1xx answer before it
-  void start(http::ResponseHead head);                    // an answer in pieces: start, write..., finish
+  void start(http::ResponseHead head);  // an answer in pieces: start, write..., finish
   // False: enough is under way, wait for on_room before the next.
   bool write(base::Bytes bytes);
   void finish(http::Fields trailers = {});
   // No proper answer: 500 where nothing has been sent yet, else the connection breaks off visibly.
   void fail(base::Error error);
-  // 101 and another protocol on the same stream. Home loop only; nothing of this exchange is used afterwards.
+  // 101 and another protocol on the same stream. Home loop only; nothing of this exchange is used
+  // afterwards.
   void upgrade(http::ResponseHead head, std::unique_ptr<proto::Codec> next);
 
   bool is_gone() const { return gone_.load(std::memory_order_acquire); }  // any thread
-  bool has_started() const { return started_; }                            // handler's side
-  // Any thread, the handler's side. Look at is_gone() afterwards: on_gone may have had nobody to tell.
+  bool has_started() const { return started_; }                           // handler's side
+  // Any thread, the handler's side. Look at is_gone() afterwards: on_gone may have had nobody to
+  // tell.
   void observe(ExchangeObserver* observer) { observer_.store(observer); }
-  // Reads more of the body after body.read() took some: returns the credit to the codec. Any thread.
+  // Reads more of the body after body.read() took some: returns the credit to the codec. Any
+  // thread.
   void return_credit();
   // Home loop, from Service::on_exchange: buffer up to `limit` bytes, then Service::on_body.
   void collect_body(std::size_t limit);
@@ -92,22 +98,22 @@ class Exchange final : public net::Letter {
   net::Reactor* home_ = nullptr;
   http::StreamId stream_ = 0;
   std::atomic<ExchangeObserver*> observer_{nullptr};
-  Exchange* next_ = nullptr;  // in the connection's list, or the pool's
+  Exchange* next_ = nullptr;                      // in the connection's list, or the pool's
   std::optional<http::ResponseMessage> message_;  // an answer on its way home
-  std::atomic<std::size_t> unwritten_{0};         // bytes of write() that the connection has not absorbed
+  std::atomic<std::size_t> unwritten_{0};  // bytes of write() that the connection has not absorbed
   std::atomic<bool> writer_waits_{false};
   std::atomic<bool> gone_{false};
-  std::size_t absorbed_ = 0;                      // home loop: applied, not yet acknowledged to the writer
+  std::size_t absorbed_ = 0;  // home loop: applied, not yet acknowledged to the writer
   std::size_t collect_limit_ = 0;
-  std::size_t credited_ = 0;                      // home loop: body bytes the codec was allowed so far
+  std::size_t credited_ = 0;     // home loop: body bytes the codec was allowed so far
   std::uint64_t bytes_out_ = 0;  // of the body
   std::uint16_t status_ = 0;
   enum class BodyMode : std::uint8_t { unread, collecting, streaming };
   BodyMode body_mode_ = BodyMode::unread;
-  bool started_ = false;       // handler's side: start() was called
-  bool head_sent_ = false;     // home loop: a final head went to the codec
-  bool handed_over_ = false;   // home loop: the handler's side holds it
-  bool broken_ = false;        // home loop: no part of it can be sent any more
+  bool started_ = false;      // handler's side: start() was called
+  bool head_sent_ = false;    // home loop: a final head went to the codec
+  bool handed_over_ = false;  // home loop: the handler's side holds it
+  bool broken_ = false;       // home loop: no part of it can be sent any more
   bool stamping_ = false;
 };
 

@@ -9,7 +9,9 @@ namespace {
 
 constexpr std::array table{
     Protocol{"h1", "http/1.1",
-             [](const CodecSettings& s, base::Time now) { return http1::make_codec(s.side, s.limits, s.date, now); }},
+             [](const CodecSettings& s, base::Time now) {
+               return http1::make_codec(s.side, s.limits, s.date, now);
+             }},
 };
 
 }  // namespace

@@ -9,7 +9,8 @@ using base::Error;
 using base::Time;
 using trace::Moment;
 
-// ---------------------------------------------------------------------------------------------- the set
+// ----------------------------------------------------------------------------------------------
+// the set
 
 void ConnectionSet::go_away() {
   for (auto* connection = first_; connection;) {
@@ -27,10 +28,13 @@ void ConnectionSet::abort_all(const Error& why) {
   }
 }
 
-// ---------------------------------------------------------------------------------------------- life
+// ----------------------------------------------------------------------------------------------
+// life
 
-ServerConnection::ServerConnection(net::Reactor& reactor, std::unique_ptr<net::Stream> stream, std::unique_ptr<proto::Codec> codec,
-                                   Service& service, trace::Sink& sink, ConnectionSet& set, const ServerConnectionOptions& options)
+ServerConnection::ServerConnection(net::Reactor& reactor, std::unique_ptr<net::Stream> stream,
+                                   std::unique_ptr<proto::Codec> codec, Service& service,
+                                   trace::Sink& sink, ConnectionSet& set,
+                                   const ServerConnectionOptions& options)
     : pump_(reactor, std::move(stream), std::move(codec), *this, options.pump),
       service_(service),
       sink_(sink),
@@ -63,7 +67,8 @@ void ServerConnection::dispose_if_over() {
   pump_.reactor().dispose(this);
 }
 
-// ---------------------------------------------------------------------------------------------- what comes in
+// ----------------------------------------------------------------------------------------------
+// what comes in
 
 void ServerConnection::on_event(http::Event event, Time ready, Time received) {
   if (auto* head = std::get_if<http::HeadReceived>(&event.what)) {
@@ -83,7 +88,8 @@ void ServerConnection::on_event(http::Event event, Time ready, Time received) {
   }
 }
 
-void ServerConnection::open_exchange(http::StreamId stream, http::HeadReceived head, Time ready, Time received) {
+void ServerConnection::open_exchange(http::StreamId stream, http::HeadReceived head, Time ready,
+                                     Time received) {
   auto& exchange = *Exchange::take();
   exchange.connection_ = this;
   exchange.home_ = &pump_.reactor();
@@ -155,7 +161,9 @@ void ServerConnection::refuse(Exchange& exchange, Errc code) {
   pump_.reactor().counters().protocol_errors.add();
   exchange.handed_over_ = true;
   exchange.native = true;
-  exchange.reply({.status = http::status_for(code), .preset = nullptr, .fields = {}, .content_length = {}}, {});
+  exchange.reply(
+      {.status = http::status_for(code), .preset = nullptr, .fields = {}, .content_length = {}},
+      {});
 }
 
 bool ServerConnection::on_peer_ended() {
@@ -187,7 +195,8 @@ void ServerConnection::on_hand_over() {
   }
 }
 
-// ---------------------------------------------------------------------------------------------- what goes out
+// ----------------------------------------------------------------------------------------------
+// what goes out
 
 void ServerConnection::take_part(Exchange& exchange, http::Part part, bool last, Tell tell) {
   {
@@ -213,11 +222,13 @@ void ServerConnection::send_part(Exchange& exchange, http::Part part) {
   } else if (auto* head = std::get_if<http::ResponseHead>(&part)) {
     is_final = head->status >= 200;
     exchange.status_ = head->status;
-  } else if (auto* reset = std::get_if<http::Reset>(&part); reset && !exchange.head_sent_ && reset->error.code != Errc::cancelled) {
+  } else if (auto* reset = std::get_if<http::Reset>(&part);
+             reset && !exchange.head_sent_ && reset->error.code != Errc::cancelled) {
     // Nothing was promised yet: the client gets a proper answer.
     is_final = true;
     exchange.status_ = http::status_for(reset->error.code);
-    part = http::ResponseMessage{{.status = exchange.status_, .preset = nullptr, .fields = {}, .content_length = {}}, {}};
+    part = http::ResponseMessage{
+        {.status = exchange.status_, .preset = nullptr, .fields = {}, .content_length = {}}, {}};
   }
   auto sent = pump_.send(exchange.stream_, std::move(part));
   if (is_final) {
@@ -225,13 +236,16 @@ void ServerConnection::send_part(Exchange& exchange, http::Part part) {
     if (exchange.stamping_) exchange.stamps.stamp(Moment::encoded, net::Reactor::clock());
   }
   if (sent) return;
-  // The application broke a rule (a length that does not match, a field that cannot be sent): what is under way
-  // breaks off, what has not begun becomes a 500.
+  // The application broke a rule (a length that does not match, a field that cannot be sent): what
+  // is under way breaks off, what has not begun becomes a 500.
   pump_.reactor().counters().requests_failed.add();
   exchange.broken_ = true;
   exchange.status_ = 500;
   if (is_final && sent.error().code == Errc::invalid_field)
-    (void)pump_.send(exchange.stream_, http::ResponseMessage{{.status = 500, .preset = nullptr, .fields = {}, .content_length = {}}, {}});
+    (void)pump_.send(
+        exchange.stream_,
+        http::ResponseMessage{
+            {.status = 500, .preset = nullptr, .fields = {}, .content_length = {}}, {}});
 }
 
 void ServerConnection::acknowledge(Exchange& exchange, Tell tell) {
@@ -251,7 +265,8 @@ void ServerConnection::on_room() {
   }
 }
 
-// ---------------------------------------------------------------------------------------------- ends
+// ----------------------------------------------------------------------------------------------
+// ends
 
 void ServerConnection::break_off(Exchange& exchange, const Error& error) {
   exchange.broken_ = true;

@@ -1,4 +1,5 @@
-// The server's side of a connection: turns a codec's events into exchanges and their answers into parts.
+// The server's side of a connection: turns a codec's events into exchanges and their answers into
+// parts.
 #pragma once
 #include "millrace/conn/exchange.hpp"
 #include "millrace/conn/stream_pump.hpp"
@@ -8,7 +9,8 @@ namespace millrace::conn {
 
 struct ServerConnectionOptions {
   PumpOptions pump;
-  // A client that ends its sending side before the answer still wants it. Off: as most clients do, it has left.
+  // A client that ends its sending side before the answer still wants it. Off: as most clients do,
+  // it has left.
   bool half_close = false;
   bool journey = true;
 };
@@ -30,11 +32,13 @@ class ConnectionSet {
   std::size_t size_ = 0;
 };
 
-// Owns itself: made on its home loop, disposed of when its stream is closed and its exchanges are answered.
+// Owns itself: made on its home loop, disposed of when its stream is closed and its exchanges are
+// answered.
 class ServerConnection final : public PumpOwner {
  public:
-  ServerConnection(net::Reactor& reactor, std::unique_ptr<net::Stream> stream, std::unique_ptr<proto::Codec> codec, Service& service,
-                   trace::Sink& sink, ConnectionSet& set, const ServerConnectionOptions& options);
+  ServerConnection(net::Reactor& reactor, std::unique_ptr<net::Stream> stream,
+                   std::unique_ptr<proto::Codec> codec, Service& service, trace::Sink& sink,
+                   ConnectionSet& set, const ServerConnectionOptions& options);
   ServerConnection(const ServerConnection&) = delete;
   ServerConnection& operator=(const ServerConnection&) = delete;
   ~ServerConnection();
@@ -55,7 +59,8 @@ class ServerConnection final : public PumpOwner {
   // Whether the caller of Exchange::write is told of room by its return value or by its observer.
   enum class Tell : std::uint8_t { by_return, by_observer };
 
-  void open_exchange(http::StreamId stream, http::HeadReceived head, base::Time ready, base::Time received);
+  void open_exchange(http::StreamId stream, http::HeadReceived head, base::Time ready,
+                     base::Time received);
   Exchange* find(http::StreamId stream);
   void take_data(Exchange& exchange, base::Bytes bytes);
   void take_end(Exchange& exchange, http::Fields trailers);
@@ -78,8 +83,8 @@ class ServerConnection final : public PumpOwner {
   const ServerConnectionOptions& options_;
   ServerConnection* previous_ = nullptr;
   ServerConnection* next_ = nullptr;
-  Exchange* open_ = nullptr;   // being answered
-  Exchange* done_ = nullptr;   // answered, bytes not yet with the kernel
+  Exchange* open_ = nullptr;                  // being answered
+  Exchange* done_ = nullptr;                  // answered, bytes not yet with the kernel
   std::unique_ptr<proto::Codec> next_codec_;  // for on_hand_over
   bool closed_ = false, disposed_ = false;
 };

@@ -19,11 +19,18 @@ constexpr int rounds_per_turn = 16;
 
 }  // namespace
 
-StreamPump::StreamPump(net::Reactor& reactor, std::unique_ptr<net::Stream> stream, std::unique_ptr<proto::Codec> codec, PumpOwner& owner,
+StreamPump::StreamPump(net::Reactor& reactor, std::unique_ptr<net::Stream> stream,
+                       std::unique_ptr<proto::Codec> codec, PumpOwner& owner,
                        const PumpOptions& options)
-    : reactor_(reactor), stream_(std::move(stream)), codec_(std::move(codec)), owner_(owner), options_(options) {
+    : reactor_(reactor),
+      stream_(std::move(stream)),
+      codec_(std::move(codec)),
+      owner_(owner),
+      options_(options) {
   timer_.pump = this;
-  timer_.fire = [](net::WheelEntry& entry, Time now) { static_cast<Timer&>(entry).pump->on_timer(now); };
+  timer_.fire = [](net::WheelEntry& entry, Time now) {
+    static_cast<Timer&>(entry).pump->on_timer(now);
+  };
 }
 
 StreamPump::~StreamPump() { reactor_.wheel().disarm(timer_); }
@@ -33,7 +40,8 @@ void StreamPump::start() {
   arm_timer();
 }
 
-// ---------------------------------------------------------------------------------------------- bytes in
+// ----------------------------------------------------------------------------------------------
+// bytes in
 
 void StreamPump::on_bytes(ByteView bytes, Time ready, Time received) {
   if (closed_) return;
@@ -76,7 +84,8 @@ void StreamPump::offer(ByteView bytes, Time ready, Time received) {
 // Offers again what the codec would not take before. True if that changed anything.
 bool StreamPump::offer_pending() {
   auto const rest = ByteView(pending_).substr(pending_at_);
-  // These bytes were in hand long ago: the journey of what is in them starts now, when they are looked at.
+  // These bytes were in hand long ago: the journey of what is in them starts now, when they are
+  // looked at.
   auto const now = options_.stamps ? net::Reactor::clock() : reactor_.now();
   std::size_t taken_bytes = 0;
   if (!rest.empty()) {
@@ -136,7 +145,8 @@ void StreamPump::end_of_input(Time now) {
 
 void StreamPump::on_error(Error error, Time) { close(&error); }
 
-// ---------------------------------------------------------------------------------------------- parts out
+// ----------------------------------------------------------------------------------------------
+// parts out
 
 base::Status StreamPump::send(http::StreamId stream, http::Part part) {
   if (closed_) return base::failure(Errc::connection_closed);
@@ -154,13 +164,15 @@ void StreamPump::settle() {
   for (int round = 0; !closed_; ++round) {
     if (!lingering_) codec_->take_output(out_);
     if (!out_.empty()) {
-      if (round == rounds_per_turn) {  // a quick writer and a quick reader: let the other connections have their turn
+      if (round == rounds_per_turn) {  // a quick writer and a quick reader: let the other
+                                       // connections have their turn
         stream_->request_writable();
         break;
       }
       write_out();
       if (closed_) return;
-      if (!out_.empty() && write_stuck_since_ == 0) continue;  // being told of room, somebody has written more
+      if (!out_.empty() && write_stuck_since_ == 0)
+        continue;  // being told of room, somebody has written more
     }
     after_output();
     if (closed_ || lingering_ || failure_ || !paused_ || !has_room() || !offer_pending()) break;
@@ -217,7 +229,8 @@ void StreamPump::replace_codec(std::unique_ptr<proto::Codec> codec) {
   codec_ = std::move(codec);  // settle(), which called us, offers it what was left over
 }
 
-// ---------------------------------------------------------------------------------------------- ends
+// ----------------------------------------------------------------------------------------------
+// ends
 
 void StreamPump::fail(Error error) {
   if (failure_) return;
@@ -274,7 +287,8 @@ void StreamPump::on_timer(Time now) {
 void StreamPump::arm_timer() {
   if (lingering_) return;
   auto deadline = codec_->deadline();
-  if (write_stuck_since_ != 0) deadline = std::min(deadline, write_stuck_since_ + options_.write_timeout);
+  if (write_stuck_since_ != 0)
+    deadline = std::min(deadline, write_stuck_since_ + options_.write_timeout);
   reactor_.wheel().arm(timer_, deadline);
 }
 

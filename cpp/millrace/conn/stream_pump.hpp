@@ -1,4 +1,5 @@
-// Where a codec meets a stream: bytes in, events out, output written, deadlines kept. Both sides, every stream protocol.
+// Where a codec meets a stream: bytes in, events out, output written, deadlines kept. Both sides,
+// every stream protocol.
 #pragma once
 #include <memory>
 #include <string>
@@ -20,7 +21,8 @@ class PumpOwner {
   virtual void on_room() = 0;
   // The peer ended its side, or had ended it and now all output is written. True: close now.
   virtual bool on_peer_ended() = 0;
-  // The codec refused what the peer sent, or a deadline passed. A goodbye may still go out; nothing more comes in.
+  // The codec refused what the peer sent, or a deadline passed. A goodbye may still go out; nothing
+  // more comes in.
   virtual void on_failure(const base::Error& error) = 0;
   // The codec hands the stream over; call replace_codec() or let it be closed.
   virtual void on_hand_over() = 0;
@@ -37,8 +39,8 @@ struct PumpOptions {
   std::size_t low_water_bytes = 16 * 1024;
   // From a write that could not go on to its next progress.
   base::Duration write_timeout = base::seconds(60);
-  // After a refusal: how long, and how much, a peer that keeps sending is listened to, so that our answer is not
-  // destroyed by a reset (RFC 9112 9.6).
+  // After a refusal: how long, and how much, a peer that keeps sending is listened to, so that our
+  // answer is not destroyed by a reset (RFC 9112 9.6).
   base::Duration linger_timeout = base::seconds(2);
   std::size_t linger_bytes = 1024 * 1024;
   // Read the clock around writes.
@@ -48,14 +50,15 @@ struct PumpOptions {
 // Owned by its owner, which disposes of it through the reactor after on_closed. Home loop only.
 class StreamPump final : public net::ReadSink {
  public:
-  StreamPump(net::Reactor& reactor, std::unique_ptr<net::Stream> stream, std::unique_ptr<proto::Codec> codec, PumpOwner& owner,
-             const PumpOptions& options);
+  StreamPump(net::Reactor& reactor, std::unique_ptr<net::Stream> stream,
+             std::unique_ptr<proto::Codec> codec, PumpOwner& owner, const PumpOptions& options);
   StreamPump(const StreamPump&) = delete;
   StreamPump& operator=(const StreamPump&) = delete;
   ~StreamPump();
 
-  // While one lives, output waits: callbacks may send, sending may call back, and only the outermost writes and decides
-  // what becomes of the connection. So one write carries all that a read brought about.
+  // While one lives, output waits: callbacks may send, sending may call back, and only the
+  // outermost writes and decides what becomes of the connection. So one write carries all that a
+  // read brought about.
   class Hold {
    public:
     explicit Hold(StreamPump& pump) : pump_(pump) { ++pump_.depth_; }
@@ -73,7 +76,8 @@ class StreamPump final : public net::ReadSink {
   void start();
   // Hands a part to the codec. It is written when the last Hold ends: at once where there is none.
   base::Status send(http::StreamId stream, http::Part part);
-  // The next protocol on this stream; only from on_hand_over(). It is offered the bytes that were left over.
+  // The next protocol on this stream; only from on_hand_over(). It is offered the bytes that were
+  // left over.
   void replace_codec(std::unique_ptr<proto::Codec> codec);
   void close(const base::Error* why = nullptr);  // at once, what is unsent is lost
   void abort(const base::Error& why);            // the same with a reset
@@ -113,14 +117,15 @@ class StreamPump final : public net::ReadSink {
   PumpOwner& owner_;
   const PumpOptions& options_;
   base::ByteChain out_;
-  std::string pending_;         // bytes the codec would not take yet; at most one read buffer's worth
+  std::string pending_;  // bytes the codec would not take yet; at most one read buffer's worth
   std::size_t pending_at_ = 0;  // how many of them it has taken since
   Timer timer_;
   base::Time write_stuck_since_ = 0;
   std::size_t lingered_ = 0;
   std::unique_ptr<base::Error> failure_;  // why the connection will close once the goodbye is out
   int depth_ = 0;
-  bool closed_ = false, lingering_ = false, paused_ = false, over_high_water_ = false, input_ended_ = false;
+  bool closed_ = false, lingering_ = false, paused_ = false, over_high_water_ = false,
+       input_ended_ = false;
   bool offering_ = false;
 };
 

@@ -24,8 +24,8 @@ Time read_kernel_clock() {
 
 #if defined(__x86_64__)
 
-// The counter's rate is measured between the first reading and one at least this much later: an error of 100 ns in
-// either is 2 millionths of it, which over anchor_window is 2 ns.
+// The counter's rate is measured between the first reading and one at least this much later: an
+// error of 100 ns in either is 2 millionths of it, which over anchor_window is 2 ns.
 constexpr Duration calibration = base::milliseconds(50);
 
 __extension__ using Wide = unsigned __int128;  // no multiplication below overflows it
@@ -35,8 +35,9 @@ struct Reading {
   Time time = 0;
 };
 
-// The counter and the clock at the same moment. A thread that is put aside between the two would pair readings that do not
-// belong together, so the pair is tried again until both lie close; a few thousand ticks are about a microsecond.
+// The counter and the clock at the same moment. A thread that is put aside between the two would
+// pair readings that do not belong together, so the pair is tried again until both lie close; a few
+// thousand ticks are about a microsecond.
 Reading read_both() {
   constexpr std::uint64_t close_enough = 2'000;
   constexpr int tries = 8;
@@ -53,14 +54,16 @@ Reading read_both() {
   return best;
 }
 
-// The kernel uses the counter only where it is constant, runs on in sleep and agrees between the processors.
+// The kernel uses the counter only where it is constant, runs on in sleep and agrees between the
+// processors.
 bool kernel_trusts_counter() {
   std::string source;
   std::ifstream("/sys/devices/system/clocksource/clocksource0/current_clocksource") >> source;
   return source == "tsc";
 }
 
-// Nanoseconds per tick as a 32.32 fixed-point number, and the ticks of anchor_window; 0 until the rate is known.
+// Nanoseconds per tick as a 32.32 fixed-point number, and the ticks of anchor_window; 0 until the
+// rate is known.
 std::atomic<std::uint64_t> rate{0};
 std::atomic<std::uint64_t> window_ticks{0};
 
@@ -73,7 +76,9 @@ void calibrate(const Reading& now) {
   auto const measured = (static_cast<Wide>(elapsed) << 32) / ticks;
   rate.store(static_cast<std::uint64_t>(measured), std::memory_order_relaxed);
   // Last: who sees the window sees a rate.
-  window_ticks.store(static_cast<std::uint64_t>(anchor_window) * ticks / static_cast<std::uint64_t>(elapsed), std::memory_order_release);
+  window_ticks.store(
+      static_cast<std::uint64_t>(anchor_window) * ticks / static_cast<std::uint64_t>(elapsed),
+      std::memory_order_release);
 }
 
 thread_local constinit Reading anchor{};

@@ -14,7 +14,8 @@ class Constant final : public Handler {
   Body body() const override { return Body::streamed; }
   void handle(conn::Exchange& exchange) override {
     exchange.native = true;
-    exchange.reply({.status = status_, .preset = &fields_, .fields = {}, .content_length = {}}, base::Bytes::borrowed(body_));
+    exchange.reply({.status = status_, .preset = &fields_, .fields = {}, .content_length = {}},
+                   base::Bytes::borrowed(body_));
   }
 
  private:

@@ -4,7 +4,8 @@
 
 namespace millrace::server {
 
-// One per route, shared by all loops. handle() must see to it that the exchange is answered once, then or later.
+// One per route, shared by all loops. handle() must see to it that the exchange is answered once,
+// then or later.
 class Handler {
  public:
   enum class Where : std::uint8_t {

@@ -66,7 +66,10 @@ base::Result<Kind> kind_named(ByteView name) {
   if (name == "float") return Kind::real;
   if (name == "uuid") return Kind::uuid;
   if (name == "path") return Kind::path;
-  return base::Error{Errc::invalid_option, {}, "unknown parameter type '" + std::string(name) + "': use str, int, float, uuid or path"};
+  return base::Error{
+      Errc::invalid_option,
+      {},
+      "unknown parameter type '" + std::string(name) + "': use str, int, float, uuid or path"};
 }
 
 base::Error bad_pattern(ByteView pattern, std::string why) {
@@ -98,7 +101,8 @@ Handler* pick(const std::vector<Target>& targets, ByteView method) {
 }
 
 base::Result<std::vector<Segment>> parse(std::string_view pattern) {
-  if (pattern.empty() || pattern.front() != '/') return bad_pattern(pattern, "it must begin with '/'");
+  if (pattern.empty() || pattern.front() != '/')
+    return bad_pattern(pattern, "it must begin with '/'");
   std::vector<Segment> segments;
   std::size_t parameters = 0;
   for (std::size_t at = 1; at <= pattern.size();) {
@@ -110,18 +114,22 @@ base::Result<std::vector<Segment>> parse(std::string_view pattern) {
       continue;
     }
     if (part.front() != '{' || part.back() != '}' || part.find_first_of("{}", 1) != part.size() - 1)
-      return bad_pattern(pattern, "a parameter fills its whole segment: '/{name}' or '/{name:type}'");
+      return bad_pattern(pattern,
+                         "a parameter fills its whole segment: '/{name}' or '/{name:type}'");
     auto const inner = part.substr(1, part.size() - 2);
     auto const colon = std::min(inner.find(':'), inner.size());
     auto const name = inner.substr(0, colon);
     if (name.empty()) return bad_pattern(pattern, "a parameter needs a name");
     auto kind = kind_named(colon < inner.size() ? inner.substr(colon + 1) : "str");
     if (!kind) return bad_pattern(pattern, kind.error().detail);
-    if (*kind == Kind::path && at <= pattern.size()) return bad_pattern(pattern, "a path parameter must be the last segment");
+    if (*kind == Kind::path && at <= pattern.size())
+      return bad_pattern(pattern, "a path parameter must be the last segment");
     for (auto const& earlier : segments)
-      if (earlier.kind != Kind::literal && earlier.text == name) return bad_pattern(pattern, "the parameter '" + std::string(name) + "' stands twice");
+      if (earlier.kind != Kind::literal && earlier.text == name)
+        return bad_pattern(pattern, "the parameter '" + std::string(name) + "' stands twice");
     if (++parameters > conn::Exchange::max_parameters)
-      return bad_pattern(pattern, "more than " + std::to_string(conn::Exchange::max_parameters) + " parameters");
+      return bad_pattern(
+          pattern, "more than " + std::to_string(conn::Exchange::max_parameters) + " parameters");
     segments.push_back({*kind, std::string(name)});
   }
   return segments;
@@ -133,7 +141,8 @@ bool matches(const Pattern& pattern, ByteView path, conn::Exchange& exchange) {
   std::size_t at = 1;
   for (auto const& segment : pattern.segments) {
     if (at > path.size()) return false;
-    auto const end = segment.kind == Kind::path ? path.size() : std::min(path.find('/', at), path.size());
+    auto const end =
+        segment.kind == Kind::path ? path.size() : std::min(path.find('/', at), path.size());
     auto const part = path.substr(at, end - at);
     at = end + 1;
     if (segment.kind == Kind::literal) {
@@ -150,8 +159,11 @@ bool matches(const Pattern& pattern, ByteView path, conn::Exchange& exchange) {
 bool is_more_literal(const Pattern& a, const Pattern& b) {
   auto const common = std::min(a.segments.size(), b.segments.size());
   for (std::size_t i = 0; i < common; ++i) {
-    auto const rank = [](const Segment& s) { return s.kind == Kind::literal ? 0 : s.kind == Kind::path ? 2 : 1; };
-    if (rank(a.segments[i]) != rank(b.segments[i])) return rank(a.segments[i]) < rank(b.segments[i]);
+    auto const rank = [](const Segment& s) {
+      return s.kind == Kind::literal ? 0 : s.kind == Kind::path ? 2 : 1;
+    };
+    if (rank(a.segments[i]) != rank(b.segments[i]))
+      return rank(a.segments[i]) < rank(b.segments[i]);
   }
   return false;
 }
@@ -160,7 +172,8 @@ bool is_more_literal(const Pattern& a, const Pattern& b) {
 
 struct Router::Table {
   std::unordered_map<std::string, std::vector<Target>, Hash, std::equal_to<>> exact;
-  std::vector<std::unique_ptr<Pattern>> patterns;  // most literal first; views into them are handed out
+  std::vector<std::unique_ptr<Pattern>>
+      patterns;  // most literal first; views into them are handed out
 };
 
 Router::Router() : table_(std::make_unique<Table>()) {}
@@ -168,18 +181,21 @@ Router::~Router() = default;
 Router::Router(Router&&) noexcept = default;
 Router& Router::operator=(Router&&) noexcept = default;
 
-base::Status Router::add(std::vector<std::string> methods, std::string_view pattern, Handler& handler) {
+base::Status Router::add(std::vector<std::string> methods, std::string_view pattern,
+                         Handler& handler) {
   auto segments = parse(pattern);
   if (!segments) return segments.take_status();
   if (methods.empty()) methods.emplace_back();
-  bool const literal = std::all_of(segments->begin(), segments->end(), [](const Segment& s) { return s.kind == Kind::literal; });
+  bool const literal = std::all_of(segments->begin(), segments->end(),
+                                   [](const Segment& s) { return s.kind == Kind::literal; });
   std::vector<Target>* targets = nullptr;
   if (literal) {
     targets = &table_->exact[std::string(pattern)];
   } else {
     auto added = std::make_unique<Pattern>(Pattern{std::move(*segments), {}});
     targets = &added->targets;
-    auto const at = std::find_if(table_->patterns.begin(), table_->patterns.end(), [&](auto const& p) { return is_more_literal(*added, *p); });
+    auto const at = std::find_if(table_->patterns.begin(), table_->patterns.end(),
+                                 [&](auto const& p) { return is_more_literal(*added, *p); });
     table_->patterns.insert(at, std::move(added));
   }
   for (auto& method : methods) targets->push_back({std::move(method), &handler});

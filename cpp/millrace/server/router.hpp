@@ -11,9 +11,10 @@ namespace millrace::server {
 
 // Built before the server starts, then only read, by every loop.
 //
-// A pattern is literal segments and parameters: "/users/{id}", "/users/{id:int}", "/files/{rest:path}". Types: str (the
-// default; one segment, not empty), int (decimal digits, an optional '-'), float, uuid, path (the rest, slashes included; last
-// only). Literal segments win over parameters, earlier routes over later ones.
+// A pattern is literal segments and parameters: "/users/{id}", "/users/{id:int}",
+// "/files/{rest:path}". Types: str (the default; one segment, not empty), int (decimal digits, an
+// optional '-'), float, uuid, path (the rest, slashes included; last only). Literal segments win
+// over parameters, earlier routes over later ones.
 class Router {
  public:
   Router();
@@ -21,14 +22,14 @@ class Router {
   Router(Router&&) noexcept;
   Router& operator=(Router&&) noexcept;
 
-  // Errc::invalid_option for a malformed pattern, a doubled parameter name or more than Exchange::max_parameters.
-  // `methods`: upper case; empty: all. `handler` outlives the router.
+  // Errc::invalid_option for a malformed pattern, a doubled parameter name or more than
+  // Exchange::max_parameters. `methods`: upper case; empty: all. `handler` outlives the router.
   base::Status add(std::vector<std::string> methods, std::string_view pattern, Handler& handler);
 
   struct Match {
     Handler* handler = nullptr;
-    // Where handler is null: empty for "no such path" (404), else the methods that would do, for Allow (405).
-    // OPTIONS without a handler of its own is answered with it.
+    // Where handler is null: empty for "no such path" (404), else the methods that would do, for
+    // Allow (405). OPTIONS without a handler of its own is answered with it.
     std::string allow;
     bool path_exists = false;
   };

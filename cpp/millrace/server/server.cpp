@@ -15,10 +15,15 @@ using base::Time;
 using conn::Exchange;
 using trace::Moment;
 
-// ---------------------------------------------------------------------------------------------- set-up
+// ----------------------------------------------------------------------------------------------
+// set-up
 
-Server::Server(Options options, Router router, LoopRunner* runner, exec::WorkerGuard* worker_guard, const MakeSink& make_sink)
-    : options_(std::move(options)), router_(std::move(router)), runner_(runner), protocol_(conn::find_protocol("h1")) {
+Server::Server(Options options, Router router, LoopRunner* runner, exec::WorkerGuard* worker_guard,
+               const MakeSink& make_sink)
+    : options_(std::move(options)),
+      router_(std::move(router)),
+      runner_(runner),
+      protocol_(conn::find_protocol("h1")) {
   auto const& recipe = options_.recipe;
   options_.connection.pump.stamps = options_.connection.journey;
   owner_offset_ = recipe.separate_acceptor ? 1 : 0;
@@ -32,7 +37,8 @@ Server::Server(Options options, Router router, LoopRunner* runner, exec::WorkerG
   for (std::size_t i = owner_offset_; i < loops_.size(); ++i) owners.push_back(&loops_[i]->reactor);
   placement_ = exec::make_placement(recipe.place, owners);
   if (recipe.run == exec::Run::on_workers) {
-    queue_ = std::make_unique<exec::WorkerQueue>(exec::WorkerQueue::Options{recipe.workers, recipe.queue_capacity}, worker_guard);
+    queue_ = std::make_unique<exec::WorkerQueue>(
+        exec::WorkerQueue::Options{recipe.workers, recipe.queue_capacity}, worker_guard);
     for (auto* owner : owners) owner->observe_turns(*queue_);
   }
 }
@@ -49,12 +55,16 @@ base::Status Server::listen() {
     auto endpoint = net::Endpoint::parse(text);
     if (!endpoint) return endpoint.take_status();
     if (per_loop && endpoint->family() == AF_UNIX)
-      return base::failure(Errc::invalid_option, {}, text + ": a Unix path cannot be bound once per loop; use another accept");
+      return base::failure(
+          Errc::invalid_option, {},
+          text + ": a Unix path cannot be bound once per loop; use another accept");
     for (std::size_t i = 0; i < sockets_per_bind; ++i) {
-      auto socket = net::ListenSocket::open(*endpoint, {.backlog = options_.backlog, .reuse_port = per_loop});
+      auto socket =
+          net::ListenSocket::open(*endpoint, {.backlog = options_.backlog, .reuse_port = per_loop});
       if (!socket) return socket.take_status();
       if (i == 0) endpoints_.push_back(socket->endpoint());
-      *endpoint = socket->endpoint();  // the port that the kernel chose for the first one is everybody's
+      *endpoint =
+          socket->endpoint();  // the port that the kernel chose for the first one is everybody's
       sockets_.push_back(std::move(*socket));
     }
   }
@@ -80,12 +90,15 @@ base::Status Server::accept() {
   auto const kind = options_.recipe.accept;
   auto const sockets_per_bind = kind == exec::Accept::socket_per_loop ? loops_.size() : 1;
   auto const loops_per_socket = kind == exec::Accept::shared_socket ? loops_.size() : 1;
-  auto const wakeup = kind == exec::Accept::shared_socket ? options_.recipe.wakeup : net::Wakeup::epoll;
+  auto const wakeup =
+      kind == exec::Accept::shared_socket ? options_.recipe.wakeup : net::Wakeup::epoll;
   for (std::size_t s = 0; s < sockets_.size(); ++s) {
     for (std::size_t l = 0; l < loops_per_socket; ++l) {
       auto const index = kind == exec::Accept::socket_per_loop ? s % sockets_per_bind : l;
       acceptors_.push_back(net::make_acceptor(loops_[index]->reactor, sockets_[s], wakeup,
-                                              [this, index](int descriptor, const net::Peer& peer) { adopt(index, descriptor, peer); }));
+                                              [this, index](int descriptor, const net::Peer& peer) {
+                                                adopt(index, descriptor, peer);
+                                              }));
     }
   }
   // An acceptor lives on its loop: it is started there.
@@ -96,8 +109,8 @@ base::Status Server::accept() {
   return {};
 }
 
-// Acceptors were made loop by loop within each socket, or socket by socket within each address: either way the
-// loop's index is what remains.
+// Acceptors were made loop by loop within each socket, or socket by socket within each address:
+// either way the loop's index is what remains.
 void Server::on_acceptor_loops(const std::function<void(std::size_t)>& task) {
   auto const loops = options_.recipe.accept == exec::Accept::one_loop ? 1 : loops_.size();
   std::latch done(static_cast<std::ptrdiff_t>(acceptors_.size()));
@@ -110,7 +123,8 @@ void Server::on_acceptor_loops(const std::function<void(std::size_t)>& task) {
   done.wait();
 }
 
-// ---------------------------------------------------------------------------------------------- connections
+// ----------------------------------------------------------------------------------------------
+// connections
 
 // On the accepting loop: the pattern's second answer, who owns the connection.
 void Server::adopt(std::size_t accepting_loop, int descriptor, const net::Peer& peer) {
@@ -120,8 +134,9 @@ void Server::adopt(std::size_t accepting_loop, int descriptor, const net::Peer& 
     refuse_connection(accepting, descriptor);
     return;
   }
-  auto& home = options_.recipe.place == exec::Place::accepting_loop ? accepting
-                                                                    : *loops_[owner_offset_ + placement_->place(accepting_loop)];
+  auto& home = options_.recipe.place == exec::Place::accepting_loop
+                   ? accepting
+                   : *loops_[owner_offset_ + placement_->place(accepting_loop)];
   if (&home == &accepting) {
     open_connection(home, descriptor, peer);
     return;
@@ -135,24 +150,30 @@ void Server::open_connection(Loop& loop, int descriptor, const net::Peer& peer) 
     on_connection_closed();
     return;
   }
-  auto codec = protocol_->make({proto::Side::server, options_.limits, &loop.date}, loop.reactor.now());
-  auto stream = net::make_socket_stream(loop.reactor, descriptor, peer.endpoint, options_.connection.journey);
-  auto* connection = new conn::ServerConnection(loop.reactor, std::move(stream), std::move(codec), *this, *loop.sink, loop.connections,
-                                                options_.connection);
-  if (options_.connection.journey) loop.sink->connection_accepted({peer.ready, net::Reactor::clock()});
+  auto codec =
+      protocol_->make({proto::Side::server, options_.limits, &loop.date}, loop.reactor.now());
+  auto stream =
+      net::make_socket_stream(loop.reactor, descriptor, peer.endpoint, options_.connection.journey);
+  auto* connection =
+      new conn::ServerConnection(loop.reactor, std::move(stream), std::move(codec), *this,
+                                 *loop.sink, loop.connections, options_.connection);
+  if (options_.connection.journey)
+    loop.sink->connection_accepted({peer.ready, net::Reactor::clock()});
   connection->start();
 }
 
 void Server::refuse_connection(Loop& loop, int descriptor) {
   static constexpr std::string_view answer =
-      "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n";
+      "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: "
+      "close\r\n\r\n";
   loop.reactor.counters().connections_refused.add();
   net::send_and_close(descriptor, answer);
 }
 
 void Server::on_connection_closed() { connections_.fetch_sub(1, std::memory_order_relaxed); }
 
-// ---------------------------------------------------------------------------------------------- requests
+// ----------------------------------------------------------------------------------------------
+// requests
 
 void Server::on_exchange(Exchange& exchange) {
   if (in_flight_.fetch_add(1, std::memory_order_relaxed) >= options_.max_in_flight) {
@@ -180,16 +201,19 @@ void Server::start(Exchange& exchange) {
   auto& stamps = exchange.stamps;
   if (!queue_ || handler->where() == Handler::Where::on_loop) {
     auto const body_complete = stamps[Moment::body_complete];
-    stamps.stamp(Moment::handler_started, body_complete ? body_complete : stamps[Moment::head_parsed]);
+    stamps.stamp(Moment::handler_started,
+                 body_complete ? body_complete : stamps[Moment::head_parsed]);
     handler->handle(exchange);
     return;
   }
   if (exchange.stamping()) stamps.stamp(Moment::queued, net::Reactor::clock());
-  auto queued = queue_->dispatch({&exchange, [](void* subject) {
-                                    auto& x = *static_cast<Exchange*>(subject);
-                                    if (x.stamping()) x.stamps.stamp(Moment::handler_started, net::Reactor::clock());
-                                    static_cast<Handler*>(x.subject)->handle(x);
-                                  }});
+  auto queued =
+      queue_->dispatch({&exchange, [](void* subject) {
+                          auto& x = *static_cast<Exchange*>(subject);
+                          if (x.stamping())
+                            x.stamps.stamp(Moment::handler_started, net::Reactor::clock());
+                          static_cast<Handler*>(x.subject)->handle(x);
+                        }});
   if (!queued) {
     stamps.stamp(Moment::queued, 0);
     answer_overloaded(exchange);
@@ -209,23 +233,29 @@ void Server::answer_without_handler(Exchange& exchange, const Router::Match& mat
   static const http::Fields text{{"Content-Type", "text/plain; charset=utf-8"}};
   exchange.native = true;
   auto const method = exchange.head.method();
-  if (method == http::Method::options && exchange.head.path() == "*") {  // RFC 9110 9.3.7: the server as a whole
+  if (method == http::Method::options &&
+      exchange.head.path() == "*") {  // RFC 9110 9.3.7: the server as a whole
     exchange.reply({.status = 204, .preset = nullptr, .fields = {}, .content_length = {}}, {});
     return;
   }
   if (!match.path_exists) {
-    exchange.reply({.status = 404, .preset = &text, .fields = {}, .content_length = {}}, base::Bytes::borrowed("Not Found"));
+    exchange.reply({.status = 404, .preset = &text, .fields = {}, .content_length = {}},
+                   base::Bytes::borrowed("Not Found"));
     return;
   }
   http::Fields fields{{"Allow", match.allow}};
   if (method == http::Method::options) {
-    exchange.reply({.status = 204, .preset = nullptr, .fields = std::move(fields), .content_length = {}}, {});
+    exchange.reply(
+        {.status = 204, .preset = nullptr, .fields = std::move(fields), .content_length = {}}, {});
     return;
   }
-  exchange.reply({.status = 405, .preset = &text, .fields = std::move(fields), .content_length = {}}, base::Bytes::borrowed("Method Not Allowed"));
+  exchange.reply(
+      {.status = 405, .preset = &text, .fields = std::move(fields), .content_length = {}},
+      base::Bytes::borrowed("Method Not Allowed"));
 }
 
-// ---------------------------------------------------------------------------------------------- the end
+// ----------------------------------------------------------------------------------------------
+// the end
 
 void Server::on_every_loop(const std::function<void(Loop&)>& task) {
   std::latch done(static_cast<std::ptrdiff_t>(loops_.size()));
@@ -250,7 +280,8 @@ void Server::stop_accepting() {
 std::size_t Server::drain(Time deadline) {
   if (!running_) return 0;
   on_every_loop([](Loop& loop) { loop.connections.go_away(); });
-  while (connections() > 0 && net::Reactor::clock() < deadline) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  while (connections() > 0 && net::Reactor::clock() < deadline)
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
   return in_flight();
 }
 
@@ -259,9 +290,11 @@ void Server::stop_loops() {
   running_ = false;
   on_every_loop([](Loop& loop) { loop.connections.abort_all(Error{Errc::cancelled, {}, {}}); });
   if (queue_) queue_->stop();
-  // Handlers that were told to go get a moment for their clean-up; a reply after that finds no loop to take it.
+  // Handlers that were told to go get a moment for their clean-up; a reply after that finds no loop
+  // to take it.
   auto const until = net::Reactor::clock() + base::seconds(1);
-  while (in_flight() > 0 && net::Reactor::clock() < until) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  while (in_flight() > 0 && net::Reactor::clock() < until)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   for (auto& loop : loops_) loop->reactor.stop();
   for (auto& loop : loops_) loop->thread.join();
 }

@@ -1,4 +1,5 @@
-// The server: loops, listening sockets, connections, and the service that joins router and dispatch.
+// The server: loops, listening sockets, connections, and the service that joins router and
+// dispatch.
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -25,9 +26,11 @@ struct Options {
   conn::ServerConnectionOptions connection;
   // Connections the kernel may keep until we accept.
   int backlog = 1024;
-  // Bytes of a body that is buffered for a plain function; more is 413. Streamed bodies have no limit but their reader.
+  // Bytes of a body that is buffered for a plain function; more is 413. Streamed bodies have no
+  // limit but their reader.
   std::size_t body_bytes = 16 * 1024 * 1024;
-  // Open connections; one more is answered 503 and closed. Each idle one costs about 2 kB, and a descriptor.
+  // Open connections; one more is answered 503 and closed. Each idle one costs about 2 kB, and a
+  // descriptor.
   std::size_t max_connections = 10'000;
   // Requests being answered; one more is answered 503 with Retry-After.
   std::size_t max_in_flight = 10'000;
@@ -44,19 +47,21 @@ class LoopRunner {
 // Per-loop sink factory's product: who records the journey. Index as the loop's.
 using MakeSink = std::function<std::unique_ptr<trace::Sink>(std::size_t index)>;
 
-// Life: Server -> listen() -> run_loops() -> accept() -> stop_accepting() -> drain() -> stop_loops(). Each step once, by one
-// controlling thread; none on a loop. The destructor does what is left, without waiting for requests.
+// Life: Server -> listen() -> run_loops() -> accept() -> stop_accepting() -> drain() ->
+// stop_loops(). Each step once, by one controlling thread; none on a loop. The destructor does what
+// is left, without waiting for requests.
 class Server final : public conn::Service {
  public:
-  Server(Options options, Router router, LoopRunner* runner, exec::WorkerGuard* worker_guard, const MakeSink& make_sink);
+  Server(Options options, Router router, LoopRunner* runner, exec::WorkerGuard* worker_guard,
+         const MakeSink& make_sink);
   ~Server() override;
 
   base::Status listen();
   void run_loops();
   base::Status accept();
   void stop_accepting();
-  // Idle connections close, busy ones get until `deadline` (clock of net::Reactor) to finish. Returns the number of requests
-  // that were still open then.
+  // Idle connections close, busy ones get until `deadline` (clock of net::Reactor) to finish.
+  // Returns the number of requests that were still open then.
   std::size_t drain(base::Time deadline);
   void stop_loops();  // breaks off what is left, joins the threads
 
@@ -64,7 +69,9 @@ class Server final : public conn::Service {
   std::size_t loop_count() const { return loops_.size(); }
   net::Reactor& loop(std::size_t index) { return loops_[index]->reactor; }
   trace::Sink& sink(std::size_t index) { return *loops_[index]->sink; }
-  const exec::WorkerQueue* queue() const { return queue_.get(); }  // null where handlers run on loops
+  const exec::WorkerQueue* queue() const {
+    return queue_.get();
+  }  // null where handlers run on loops
   std::size_t in_flight() const { return in_flight_.load(std::memory_order_relaxed); }
   std::size_t connections() const { return connections_.load(std::memory_order_relaxed); }
   const Options& options() const { return options_; }

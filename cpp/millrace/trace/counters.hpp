@@ -8,8 +8,12 @@ namespace millrace::trace {
 // A counter with one writer: plain additions for it, no tearing for readers.
 class Counter {
  public:
-  void add(std::uint64_t n = 1) { value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
-  void subtract(std::uint64_t n = 1) { value_.store(value_.load(std::memory_order_relaxed) - n, std::memory_order_relaxed); }
+  void add(std::uint64_t n = 1) {
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  void subtract(std::uint64_t n = 1) {
+    value_.store(value_.load(std::memory_order_relaxed) - n, std::memory_order_relaxed);
+  }
   void set(std::uint64_t n) { value_.store(n, std::memory_order_relaxed); }
   std::uint64_t get() const { return value_.load(std::memory_order_relaxed); }
 
@@ -19,29 +23,29 @@ class Counter {
 
 // One per loop.
 struct LoopCounters {
-  Counter waits;               // returns from epoll_wait
-  Counter events;              // descriptors these returns named
-  Counter accepts;             // connections taken from a listening socket by this loop
-  Counter accept_misses;       // woken to accept, but another loop had been faster
-  Counter accept_failures;     // accept failed: descriptors or memory ran out
-  Counter connections_opened;  // connections that came to live here
-  Counter connections_open;    // of these, still open
-  Counter connections_refused; // turned away with 503: too many connections
-  Counter requests;            // requests answered in full
-  Counter requests_native;     // of these, answered without entering Python
-  Counter requests_refused;    // 503: queue full or too many in flight
-  Counter requests_failed;     // the handler raised, or its answer could not be sent
-  Counter requests_abandoned;  // the client left before its answer
-  Counter protocol_errors;     // messages refused
-  Counter timeouts;            // connections ended by a deadline
-  Counter reads;               // recv calls
-  Counter writes;              // send calls
-  Counter partial_writes;      // send calls that took less than all
+  Counter waits;                // returns from epoll_wait
+  Counter events;               // descriptors these returns named
+  Counter accepts;              // connections taken from a listening socket by this loop
+  Counter accept_misses;        // woken to accept, but another loop had been faster
+  Counter accept_failures;      // accept failed: descriptors or memory ran out
+  Counter connections_opened;   // connections that came to live here
+  Counter connections_open;     // of these, still open
+  Counter connections_refused;  // turned away with 503: too many connections
+  Counter requests;             // requests answered in full
+  Counter requests_native;      // of these, answered without entering Python
+  Counter requests_refused;     // 503: queue full or too many in flight
+  Counter requests_failed;      // the handler raised, or its answer could not be sent
+  Counter requests_abandoned;   // the client left before its answer
+  Counter protocol_errors;      // messages refused
+  Counter timeouts;             // connections ended by a deadline
+  Counter reads;                // recv calls
+  Counter writes;               // send calls
+  Counter partial_writes;       // send calls that took less than all
   Counter bytes_in;
   Counter bytes_out;
-  Counter wakeups;             // eventfd writes that other threads made to wake this loop, as seen by it
-  Counter gil_waits;           // times the GIL was taken
-  Counter gil_wait_ns;         // and how long that took, in nanoseconds
+  Counter wakeups;      // eventfd writes that other threads made to wake this loop, as seen by it
+  Counter gil_waits;    // times the GIL was taken
+  Counter gil_wait_ns;  // and how long that took, in nanoseconds
 };
 
 }  // namespace millrace::trace

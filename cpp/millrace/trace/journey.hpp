@@ -24,7 +24,20 @@ enum class Moment : std::uint8_t {
   count_,
 };
 
-enum class Stage : std::uint8_t { accept, read, decrypt, parse, decode, queue, process, encode, encrypt, write, total, count_ };
+enum class Stage : std::uint8_t {
+  accept,
+  read,
+  decrypt,
+  parse,
+  decode,
+  queue,
+  process,
+  encode,
+  encrypt,
+  write,
+  total,
+  count_
+};
 
 constexpr std::size_t stage_count = static_cast<std::size_t>(Stage::count_);
 constexpr std::size_t moment_count = static_cast<std::size_t>(Moment::count_);
@@ -33,24 +46,65 @@ struct StageRow {
   Stage stage;
   std::string_view name;
   std::string_view meaning;
-  // The stage ends at `to`; it begins at the latest stamped moment of `from` (first one present wins).
+  // The stage ends at `to`; it begins at the latest stamped moment of `from` (first one present
+  // wins).
   std::array<Moment, 3> from;
   Moment to;
 };
 
-// Stage::accept belongs to a connection, not to a request: it lies between the wake-up that announced the
-// connection and its arrival on its home loop, and has no row here.
+// Stage::accept belongs to a connection, not to a request: it lies between the wake-up that
+// announced the connection and its arrival on its home loop, and has no row here.
 inline constexpr std::array stage_rows{
-    StageRow{Stage::read, "read", "wait returned -> bytes in hand", {Moment::ready, Moment::ready, Moment::ready}, Moment::received},
-    StageRow{Stage::decrypt, "decrypt", "bytes in hand -> plain bytes", {Moment::received, Moment::received, Moment::received}, Moment::decrypted},
-    StageRow{Stage::parse, "parse", "bytes in hand -> head checked", {Moment::decrypted, Moment::received, Moment::received}, Moment::head_parsed},
-    StageRow{Stage::decode, "decode", "head checked -> body whole", {Moment::head_parsed, Moment::head_parsed, Moment::head_parsed}, Moment::body_complete},
-    StageRow{Stage::queue, "queue", "handed over -> handler started", {Moment::queued, Moment::queued, Moment::queued}, Moment::handler_started},
-    StageRow{Stage::process, "process", "handler started -> answer known", {Moment::handler_started, Moment::handler_started, Moment::handler_started}, Moment::handler_done},
-    StageRow{Stage::encode, "encode", "answer known -> bytes ready (the way home from a worker included)", {Moment::handler_done, Moment::handler_done, Moment::handler_done}, Moment::encoded},
-    StageRow{Stage::encrypt, "encrypt", "bytes ready -> TLS records", {Moment::encoded, Moment::encoded, Moment::encoded}, Moment::encrypted},
-    StageRow{Stage::write, "write", "bytes ready -> kernel took the last one", {Moment::encrypted, Moment::encoded, Moment::encoded}, Moment::written},
-    StageRow{Stage::total, "total", "wait returned -> kernel took the last byte", {Moment::ready, Moment::received, Moment::head_parsed}, Moment::written},
+    StageRow{Stage::read,
+             "read",
+             "wait returned -> bytes in hand",
+             {Moment::ready, Moment::ready, Moment::ready},
+             Moment::received},
+    StageRow{Stage::decrypt,
+             "decrypt",
+             "bytes in hand -> plain bytes",
+             {Moment::received, Moment::received, Moment::received},
+             Moment::decrypted},
+    StageRow{Stage::parse,
+             "parse",
+             "bytes in hand -> head checked",
+             {Moment::decrypted, Moment::received, Moment::received},
+             Moment::head_parsed},
+    StageRow{Stage::decode,
+             "decode",
+             "head checked -> body whole",
+             {Moment::head_parsed, Moment::head_parsed, Moment::head_parsed},
+             Moment::body_complete},
+    StageRow{Stage::queue,
+             "queue",
+             "handed over -> handler started",
+             {Moment::queued, Moment::queued, Moment::queued},
+             Moment::handler_started},
+    StageRow{Stage::process,
+             "process",
+             "handler started -> answer known",
+             {Moment::handler_started, Moment::handler_started, Moment::handler_started},
+             Moment::handler_done},
+    StageRow{Stage::encode,
+             "encode",
+             "answer known -> bytes ready (the way home from a worker included)",
+             {Moment::handler_done, Moment::handler_done, Moment::handler_done},
+             Moment::encoded},
+    StageRow{Stage::encrypt,
+             "encrypt",
+             "bytes ready -> TLS records",
+             {Moment::encoded, Moment::encoded, Moment::encoded},
+             Moment::encrypted},
+    StageRow{Stage::write,
+             "write",
+             "bytes ready -> kernel took the last one",
+             {Moment::encrypted, Moment::encoded, Moment::encoded},
+             Moment::written},
+    StageRow{Stage::total,
+             "total",
+             "wait returned -> kernel took the last byte",
+             {Moment::ready, Moment::received, Moment::head_parsed},
+             Moment::written},
 };
 
 // The stamps of one request.

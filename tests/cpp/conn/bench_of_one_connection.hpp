@@ -1,4 +1,5 @@
-// One server connection on one end of a pipe in memory, a scripted peer on the other, and a service that the test writes.
+// One server connection on one end of a pipe in memory, a scripted peer on the other, and a service
+// that the test writes.
 #pragma once
 #include <gtest/gtest.h>
 
@@ -12,8 +13,12 @@ namespace millrace::conn {
 
 class ScriptedService final : public Service {
  public:
-  std::function<void(Exchange&)> exchange = [](Exchange& x) { x.reply({}, base::Bytes::borrowed("hello")); };
-  std::function<void(Exchange&)> body = [](Exchange& x) { x.reply({}, base::Bytes::from(x.whole_body)); };
+  std::function<void(Exchange&)> exchange = [](Exchange& x) {
+    x.reply({}, base::Bytes::borrowed("hello"));
+  };
+  std::function<void(Exchange&)> body = [](Exchange& x) {
+    x.reply({}, base::Bytes::from(x.whole_body));
+  };
   int done = 0, closed = 0;
 
   void on_exchange(Exchange& x) override { exchange(x); }
@@ -36,7 +41,8 @@ class CountingSink final : public trace::Sink {
 // The peer's end: collects what it reads.
 class Peer final : public net::ReadSink {
  public:
-  Peer(net::Reactor& reactor, std::unique_ptr<net::Stream> stream) : reactor_(reactor), stream_(std::move(stream)) {
+  Peer(net::Reactor& reactor, std::unique_ptr<net::Stream> stream)
+      : reactor_(reactor), stream_(std::move(stream)) {
     stream_->start(*this);
   }
   std::string heard;
@@ -81,11 +87,14 @@ class OneConnection : public ::testing::Test {
   void serve(std::unique_ptr<proto::Codec> codec) {
     auto [ours, theirs] = net::make_memory_pipe(reactor);
     peer = std::make_unique<Peer>(reactor, std::move(theirs));
-    auto* connection = new ServerConnection(reactor, std::move(ours), std::move(codec), service, sink, set, options);
+    auto* connection = new ServerConnection(reactor, std::move(ours), std::move(codec), service,
+                                            sink, set, options);
     connection->start();
     peer->settle();
   }
-  void serve_http1() { serve(find_protocol("h1")->make({proto::Side::server, limits, &date}, net::Reactor::clock())); }
+  void serve_http1() {
+    serve(find_protocol("h1")->make({proto::Side::server, limits, &date}, net::Reactor::clock()));
+  }
   void TearDown() override {
     if (peer) {
       set.abort_all({base::Errc::cancelled, {}, {}});

@@ -31,7 +31,8 @@ TEST_F(OneConnection, AnswersARequestAndStampsItsJourney) {
 
 TEST_F(OneConnection, AnswersTheSameWhereverTheRequestIsSplit) {
   service.exchange = [](Exchange& x) { x.collect_body(100); };
-  std::string const request = "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nhello world"s + std::string(get);
+  std::string const request =
+      "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nhello world"s + std::string(get);
   service.exchange = [](Exchange& x) {
     if (x.head.has_body()) {
       x.collect_body(100);
@@ -57,7 +58,9 @@ TEST_F(OneConnection, AnswersPipelinedRequestsInOrderThoughTheFirstIsSlow) {
   std::vector<Exchange*> open;
   service.exchange = [&](Exchange& x) { open.push_back(&x); };
   serve_http1();
-  peer->says("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\nGET /3 HTTP/1.1\r\nHost: a\r\n\r\n");
+  peer->says(
+      "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\nGET /3 "
+      "HTTP/1.1\r\nHost: a\r\n\r\n");
   for (int i = 1; i <= 3; ++i) {
     ASSERT_EQ(open.size(), 1u) << "one at a time";
     EXPECT_EQ(open[0]->head.path(), "/" + std::to_string(i));
@@ -141,7 +144,9 @@ TEST_F(OneConnection, RefusesABodyOneByteOverItsLimit) {
 TEST_F(OneConnection, RefusesAChunkedBodyThatGrowsPastItsLimit) {
   service.exchange = [](Exchange& x) { x.collect_body(10); };
   serve_http1();
-  peer->says("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n012345\r\n5\r\n67890\r\n0\r\n\r\n");
+  peer->says(
+      "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n6\r\n012345\r\n5\r\n67890\r\n0\r\n\r\n");
   EXPECT_TRUE(peer->heard.starts_with("HTTP/1.1 413 ")) << peer->heard;
 }
 

@@ -1,9 +1,10 @@
-// A protocol made for the tests: it multiplexes streams, keeps credit for each, and can switch to another protocol.
-// If the pump and the exchange serve it as they serve HTTP/1.1, they know no HTTP version.
+// A protocol made for the tests: it multiplexes streams, keeps credit for each, and can switch to
+// another protocol. If the pump and the exchange serve it as they serve HTTP/1.1, they know no HTTP
+// version.
 //
-// On the wire, both ways: "H<stream> <target>\n" opens, "D<stream> <n>\n" and n bytes carry a body, "E<stream>\n" ends it,
-// "S<stream> <status>\n" is an answer's head, "C<stream> <n>\n" tells the peer of credit, "X\n" ends the protocol: what follows
-// belongs to the next one.
+// On the wire, both ways: "H<stream> <target>\n" opens, "D<stream> <n>\n" and n bytes carry a body,
+// "E<stream>\n" ends it, "S<stream> <status>\n" is an answer's head, "C<stream> <n>\n" tells the
+// peer of credit, "X\n" ends the protocol: what follows belongs to the next one.
 #pragma once
 #include <charconv>
 #include <deque>
@@ -74,7 +75,9 @@ class Codec final : public proto::Codec {
   base::Time deadline() const override { return INT64_MAX / 2; }
   base::Status tick(base::Time) override { return {}; }
   proto::Afterwards afterwards() const override {
-    return switched_ ? proto::Afterwards::hand_over : closing_ ? proto::Afterwards::close : proto::Afterwards::go_on;
+    return switched_  ? proto::Afterwards::hand_over
+           : closing_ ? proto::Afterwards::close
+                      : proto::Afterwards::go_on;
   }
 
  private:
@@ -83,7 +86,9 @@ class Codec final : public proto::Codec {
     std::size_t credit = 0;
     bool ended = false;
   };
-  static http::StreamId stream_of(const std::string& line) { return static_cast<http::StreamId>(std::stoul(line.substr(1))); }
+  static http::StreamId stream_of(const std::string& line) {
+    return static_cast<http::StreamId>(std::stoul(line.substr(1)));
+  }
 
   void read_line(const std::string& line) {
     switch (line.empty() ? '?' : line[0]) {
@@ -122,7 +127,8 @@ class Codec final : public proto::Codec {
     auto& stream = streams_[id];
     auto const n = std::min(stream.credit, stream.held.size());
     if (n > 0) {
-      events_.push_back({id, http::Data{base::Bytes::copy_of(base::ByteView(stream.held).substr(0, n))}});
+      events_.push_back(
+          {id, http::Data{base::Bytes::copy_of(base::ByteView(stream.held).substr(0, n))}});
       stream.held.erase(0, n);
       stream.credit -= n;
     }

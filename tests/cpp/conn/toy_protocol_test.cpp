@@ -1,11 +1,14 @@
-// The seam is wide enough for the protocols to come: streams in parallel, credit per stream, a switch with left-over bytes.
+// The seam is wide enough for the protocols to come: streams in parallel, credit per stream, a
+// switch with left-over bytes.
 #include "bench_of_one_connection.hpp"
 #include "toy_codec.hpp"
 
 namespace millrace::conn {
 namespace {
 
-std::string frame(int stream, const std::string& body) { return "D" + std::to_string(stream) + " " + std::to_string(body.size()) + "\n" + body; }
+std::string frame(int stream, const std::string& body) {
+  return "D" + std::to_string(stream) + " " + std::to_string(body.size()) + "\n" + body;
+}
 
 std::size_t read_all(Exchange& exchange, std::string& into) {
   std::size_t pieces = 0;
@@ -61,7 +64,8 @@ TEST_F(OneConnection, OneBodyStallsForWantOfCreditWhileTheOtherFlows) {
 
   std::string const large(BodyReader::window_bytes + 1000, 'x');
   peer->says(frame(1, large));
-  EXPECT_EQ(open[0]->body.received(), BodyReader::window_bytes) << "no more than its credit, since nobody reads";
+  EXPECT_EQ(open[0]->body.received(), BodyReader::window_bytes)
+      << "no more than its credit, since nobody reads";
   for (int i = 0; i < 4; ++i) peer->says(frame(2, std::string(50'000, static_cast<char>('a' + i))));
   EXPECT_EQ(second.size(), 200'000u) << "the other stream is not held up";
   EXPECT_EQ(open[0]->body.received(), BodyReader::window_bytes);
@@ -81,7 +85,10 @@ TEST_F(OneConnection, SwitchesFromHttp1ToAnotherProtocolWithTheBytesLeftOver) {
   service.exchange = [&](Exchange& x) {
     targets.emplace_back(x.head.target());
     if (x.head.wants_upgrade()) {
-      http::ResponseHead head{.status = 101, .preset = nullptr, .fields = {{"Connection", "upgrade"}, {"Upgrade", "toy"}}, .content_length = {}};
+      http::ResponseHead head{.status = 101,
+                              .preset = nullptr,
+                              .fields = {{"Connection", "upgrade"}, {"Upgrade", "toy"}},
+                              .content_length = {}};
       x.upgrade(std::move(head), std::make_unique<toy::Codec>());
     } else {
       x.reply({}, base::Bytes::borrowed("from the toy"));
@@ -89,7 +96,8 @@ TEST_F(OneConnection, SwitchesFromHttp1ToAnotherProtocolWithTheBytesLeftOver) {
   };
   serve_http1();
   // The client does not wait for the 101: what it says next stands in the same read.
-  peer->says("GET /switch HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: toy\r\n\r\nH7 /next\n");
+  peer->says(
+      "GET /switch HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: toy\r\n\r\nH7 /next\n");
   EXPECT_EQ(targets, (std::vector<std::string>{"/switch", "/next"}));
   EXPECT_TRUE(peer->heard.starts_with("HTTP/1.1 101 Switching Protocols\r\n")) << peer->heard;
   EXPECT_TRUE(peer->heard.ends_with("S7 200\nD7 12\nfrom the toyE7\n")) << peer->heard;

@@ -1,5 +1,6 @@
-// Serves a given number of requests from memory, with the journey recorded or not, and ends: something whose instructions
-// callgrind can count. The peer is in the same process; only what happens below StreamPump::on_bytes is counted.
+// Serves a given number of requests from memory, with the journey recorded or not, and ends:
+// something whose instructions callgrind can count. The peer is in the same process; only what
+// happens below StreamPump::on_bytes is counted.
 //
 // usage: journey_cost REQUESTS on|off
 #include <cstdlib>
@@ -14,14 +15,18 @@ namespace {
 using namespace millrace;
 
 constexpr std::string_view request =
-    "GET /users/42?full=1 HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n"
-    "Accept: text/html,application/xhtml+xml\r\nAccept-Language: en-US,en;q=0.5\r\nAccept-Encoding: gzip, br\r\n\r\n";
+    "GET /users/42?full=1 HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nUser-Agent: Mozilla/5.0 (X11; Linux "
+    "x86_64)\r\n"
+    "Accept: text/html,application/xhtml+xml\r\nAccept-Language: "
+    "en-US,en;q=0.5\r\nAccept-Encoding: gzip, br\r\n\r\n";
 
 class Answering final : public conn::Service {
  public:
   void on_exchange(conn::Exchange& exchange) override {
-    exchange.stamps.stamp(trace::Moment::handler_started, exchange.stamps[trace::Moment::head_parsed]);
-    exchange.reply({.status = 200, .preset = &fields_, .fields = {}, .content_length = {}}, base::Bytes::borrowed("Hello, World!"));
+    exchange.stamps.stamp(trace::Moment::handler_started,
+                          exchange.stamps[trace::Moment::head_parsed]);
+    exchange.reply({.status = 200, .preset = &fields_, .fields = {}, .content_length = {}},
+                   base::Bytes::borrowed("Hello, World!"));
   }
   void on_body(conn::Exchange&) override {}
   void on_done(conn::Exchange&) override { ++done; }
@@ -34,7 +39,9 @@ class Answering final : public conn::Service {
 
 class Asking final : public net::ReadSink {
  public:
-  explicit Asking(std::unique_ptr<net::Stream> stream) : stream_(std::move(stream)) { stream_->start(*this); }
+  explicit Asking(std::unique_ptr<net::Stream> stream) : stream_(std::move(stream)) {
+    stream_->start(*this);
+  }
   void ask() {
     base::ByteChain out;
     out.append(request);
@@ -64,8 +71,11 @@ int main(int argc, char** argv) {
   observe::StageReport sink(options.journey);
   conn::ConnectionSet set;
   auto [ours, theirs] = net::make_memory_pipe(reactor);
-  auto codec = conn::find_protocol("h1")->make({proto::Side::server, limits, &date}, net::Reactor::clock());
-  (new conn::ServerConnection(reactor, std::move(ours), std::move(codec), service, sink, set, options))->start();
+  auto codec =
+      conn::find_protocol("h1")->make({proto::Side::server, limits, &date}, net::Reactor::clock());
+  (new conn::ServerConnection(reactor, std::move(ours), std::move(codec), service, sink, set,
+                              options))
+      ->start();
   Asking peer(std::move(theirs));
   peer.ask();
   while (service.done < requests) reactor.turn(0);

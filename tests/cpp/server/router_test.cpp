@@ -40,7 +40,8 @@ class ARouter : public ::testing::Test {
     if (!match.handler) return match.path_exists ? "405 " + match.allow : "404";
     std::string text = static_cast<Named*>(match.handler)->name;
     for (std::size_t i = 0; i < exchange.parameter_count; ++i)
-      text += " " + std::string(exchange.parameters[i].name) + "=" + std::string(exchange.parameters[i].value);
+      text += " " + std::string(exchange.parameters[i].name) + "=" +
+              std::string(exchange.parameters[i].value);
     return text;
   }
   std::string refused(std::string_view pattern) {
@@ -85,11 +86,14 @@ TEST_F(ARouter, ChecksTheTypesOfParameters) {
   route({"GET"}, "/p/{rest:path}");
   EXPECT_EQ(found("GET", "/i/42"), "/i/{n:int} n=42");
   EXPECT_EQ(found("GET", "/i/-42"), "/i/{n:int} n=-42");
-  for (auto const* bad : {"/i/", "/i/-", "/i/4x", "/i/+4", "/i/4/2"}) EXPECT_EQ(found("GET", bad), "404") << bad;
+  for (auto const* bad : {"/i/", "/i/-", "/i/4x", "/i/+4", "/i/4/2"})
+    EXPECT_EQ(found("GET", bad), "404") << bad;
   EXPECT_EQ(found("GET", "/f/2.5"), "/f/{x:float} x=2.5");
   EXPECT_EQ(found("GET", "/f/-2"), "/f/{x:float} x=-2");
-  for (auto const* bad : {"/f/", "/f/.", "/f/2e5", "/f/nan", "/f/inf", "/f/2."}) EXPECT_EQ(found("GET", bad), "404") << bad;
-  EXPECT_EQ(found("GET", "/u/01234567-89ab-cdef-0123-456789ABCDEF"), "/u/{u:uuid} u=01234567-89ab-cdef-0123-456789ABCDEF");
+  for (auto const* bad : {"/f/", "/f/.", "/f/2e5", "/f/nan", "/f/inf", "/f/2."})
+    EXPECT_EQ(found("GET", bad), "404") << bad;
+  EXPECT_EQ(found("GET", "/u/01234567-89ab-cdef-0123-456789ABCDEF"),
+            "/u/{u:uuid} u=01234567-89ab-cdef-0123-456789ABCDEF");
   EXPECT_EQ(found("GET", "/u/0123456789abcdef0123456789abcdef"), "404");
   EXPECT_EQ(found("GET", "/p/a/b/c"), "/p/{rest:path} rest=a/b/c");
   EXPECT_EQ(found("GET", "/p/"), "/p/{rest:path} rest=");

@@ -1,4 +1,5 @@
-// The server over real sockets, under every row of the table of patterns. Runs under the thread sanitizer too.
+// The server over real sockets, under every row of the table of patterns. Runs under the thread
+// sanitizer too.
 #include "millrace/server/server.hpp"
 
 #include <gtest/gtest.h>
@@ -16,14 +17,19 @@ namespace {
 // A blocking client: enough to ask and to listen.
 class Client {
  public:
-  explicit Client(const net::Endpoint& to) : descriptor_(::socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit Client(const net::Endpoint& to)
+      : descriptor_(::socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     EXPECT_EQ(::connect(descriptor_, to.address(), to.size), 0) << strerror(errno);
   }
-  Client(Client&& o) noexcept : descriptor_(std::exchange(o.descriptor_, -1)), heard_(std::move(o.heard_)) {}
+  Client(Client&& o) noexcept
+      : descriptor_(std::exchange(o.descriptor_, -1)), heard_(std::move(o.heard_)) {}
   ~Client() {
     if (descriptor_ >= 0) ::close(descriptor_);
   }
-  void say(std::string_view text) { EXPECT_EQ(::send(descriptor_, text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size())); }
+  void say(std::string_view text) {
+    EXPECT_EQ(::send(descriptor_, text.data(), text.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(text.size()));
+  }
   // One answer with a Content-Length: its body. Empty at the end of the stream.
   std::string body() {
     std::size_t head_end = 0;
@@ -86,7 +92,8 @@ class Running {
     Router router;
     EXPECT_TRUE(router.add({}, "/constant", constant));
     EXPECT_TRUE(router.add({}, "/{rest:path}", echo));
-    server = std::make_unique<Server>(options, std::move(router), nullptr, nullptr, [](std::size_t) { return std::make_unique<Nobody>(); });
+    server = std::make_unique<Server>(options, std::move(router), nullptr, nullptr,
+                                      [](std::size_t) { return std::make_unique<Nobody>(); });
     auto listening = server->listen();
     EXPECT_TRUE(listening);
     server->run_loops();
@@ -98,9 +105,10 @@ class Running {
     server->stop_loops();
   }
   const net::Endpoint& at() const { return server->endpoints().front(); }
-  std::uint64_t total(trace::Counter trace::LoopCounters::* counter) const {
+  std::uint64_t total(trace::Counter trace::LoopCounters::*counter) const {
     std::uint64_t sum = 0;
-    for (std::size_t i = 0; i < server->loop_count(); ++i) sum += (server->loop(i).counters().*counter).get();
+    for (std::size_t i = 0; i < server->loop_count(); ++i)
+      sum += (server->loop(i).counters().*counter).get();
     return sum;
   }
   Echo echo;
@@ -109,7 +117,8 @@ class Running {
 };
 
 class EveryPattern : public ::testing::TestWithParam<exec::Recipe> {};
-INSTANTIATE_TEST_SUITE_P(Recipes, EveryPattern, ::testing::ValuesIn(exec::recipes().begin(), exec::recipes().end()),
+INSTANTIATE_TEST_SUITE_P(Recipes, EveryPattern,
+                         ::testing::ValuesIn(exec::recipes().begin(), exec::recipes().end()),
                          [](auto const& info) {
                            std::string name = info.param.name + "_" + std::to_string(info.index);
                            for (auto& c : name)
@@ -134,14 +143,16 @@ TEST_P(EveryPattern, AnswersManyConnectionsEachWithItsOwn) {
   for (auto& thread : threads) thread.join();
   EXPECT_EQ(right.load(), clients * requests);
   EXPECT_EQ(running.total(&trace::LoopCounters::accepts), static_cast<std::uint64_t>(clients));
-  EXPECT_EQ(running.total(&trace::LoopCounters::connections_opened), static_cast<std::uint64_t>(clients));
+  EXPECT_EQ(running.total(&trace::LoopCounters::connections_opened),
+            static_cast<std::uint64_t>(clients));
 }
 
 TEST_P(EveryPattern, AnswersPipelinedRequestsInOrder) {
   Running const running(GetParam());
   Client client(running.at());
   std::string all;
-  for (int i = 0; i < 50; ++i) all += "GET /" + std::to_string(i) + " HTTP/1.1\r\nHost: test\r\n\r\n";
+  for (int i = 0; i < 50; ++i)
+    all += "GET /" + std::to_string(i) + " HTTP/1.1\r\nHost: test\r\n\r\n";
   client.say(all);
   for (int i = 0; i < 50; ++i) EXPECT_EQ(client.body(), "/" + std::to_string(i));
 }
@@ -194,7 +205,8 @@ TEST(AServer, AnswersAFullQueueWith503AndRetryAfter) {
   Running running(recipe);
   std::vector<Client> clients;
   for (int i = 0; i < 8; ++i) clients.emplace_back(running.at());
-  // The worker holds one; it may have taken it out of the queue or not yet: 2 or 3 fit, the rest are refused.
+  // The worker holds one; it may have taken it out of the queue or not yet: 2 or 3 fit, the rest
+  // are refused.
   for (auto& client : clients) client.say("GET /gate HTTP/1.1\r\nHost: test\r\n\r\n");
   while (running.total(&trace::LoopCounters::requests_refused) < 5) std::this_thread::yield();
   running.echo.gate.count_down();
