@@ -479,10 +479,10 @@ app = mr.App()
 @app.lifespan
 async def life(app):
     print("waiting", flush=True)
+    interrupt_in("start", "enter", "wait")
     await asyncio.Event().wait()
     yield
 
-interrupt_in("start", "enter", "wait")
 try:
     mr.Server(app).start()
 except KeyboardInterrupt:
