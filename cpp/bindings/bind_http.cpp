@@ -5,6 +5,7 @@
 #include "python_calls/json.hpp"
 #include "python_calls/response.hpp"
 #include "python_calls/types.hpp"
+#include "unwrap.hpp"
 
 namespace py = pybind11;
 
@@ -30,8 +31,8 @@ PyMethodDef functions[] = {
 }  // namespace
 
 void bind_http(py::module_& module) {
-  if (!python::add_types(module.ptr()) || PyModule_AddFunctions(module.ptr(), functions) < 0)
-    throw py::error_already_set();
+  raise_unless(python::add_types(module.ptr()) &&
+               PyModule_AddFunctions(module.ptr(), functions) == 0);
 }
 
 }  // namespace millrace::bindings

@@ -33,13 +33,6 @@ std::unique_ptr<server::Handler> make_other(const RouteRow& row) {
   return row.kind == "work" ? make_work_handler(row.target.get()) : nullptr;
 }
 
-// What returned no error may have left a Python exception.
-template <class T>
-T checked(T value) {
-  if (PyErr_Occurred()) throw py::error_already_set();
-  return value;
-}
-
 std::unique_ptr<Engine> make_engine(const Options& options, const std::vector<RouteRow>& rows,
                                     const AppHooks& hooks) {
   return unwrap(Engine::make(options, rows, hooks, make_other));
@@ -51,8 +44,9 @@ void add_traversal(PyHeapTypeObject* heap_type) {
   type->tp_flags |= Py_TPFLAGS_HAVE_GC;
   type->tp_traverse = [](PyObject* self, visitproc visit, void* arg) {
     Py_VISIT(Py_TYPE(self));
-    if (!py::detail::is_holder_constructed(self)) return 0;
-    return py::cast<const Engine&>(py::handle(self)).traverse(visit, arg);
+    return py::detail::is_holder_constructed(self)
+               ? py::cast<const Engine&>(py::handle(self)).traverse(visit, arg)
+               : 0;
   };
   type->tp_clear = [](PyObject*) { return 0; };
 }

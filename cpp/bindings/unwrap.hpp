@@ -15,6 +15,18 @@ namespace millrace::bindings {
   throw pybind11::error_already_set();
 }
 
+// A call of the C API has left its exception.
+inline void raise_unless(bool succeeded) {
+  if (!succeeded) throw pybind11::error_already_set();
+}
+
+// What returned no error may have left a Python exception.
+template <class T>
+T checked(T value) {
+  raise_unless(!PyErr_Occurred());
+  return value;
+}
+
 inline void unwrap(const base::Status& status) {
   if (!status) throw_error(status.error());
 }

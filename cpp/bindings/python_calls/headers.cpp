@@ -240,7 +240,7 @@ void destroy(PyObject* self) {
 
 PyMethodDef methods[] = {
     {"get", as_method(get), METH_FASTCALL,
-     "get(name, default=None)\n--\n\nThe first value of a name."},
+     "get($self, name, default=None, /)\n--\n\nThe first value of a name."},
     {"add", as_method(add_method), METH_FASTCALL, "Adds a field behind those that are there."},
     {"setdefault", as_method(setdefault), METH_FASTCALL,
      "Adds a field unless one of its name is there; returns its value."},

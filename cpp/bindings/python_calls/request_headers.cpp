@@ -143,7 +143,7 @@ void destroy(PyObject* self) {
 
 PyMethodDef methods[] = {
     {"get", as_method(get), METH_FASTCALL,
-     "get(name, default=None)\n--\n\nThe first value of a name."},
+     "get($self, name, default=None, /)\n--\n\nThe first value of a name."},
     {"get_list", get_list, METH_O, "Every value of a name."},
     {"multi_items", multi_items, METH_NOARGS, "Every name, in lower case, and value, in order."},
     {"keys", keys, METH_NOARGS, "The names, in lower case, each once."},

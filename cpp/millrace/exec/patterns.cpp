@@ -78,7 +78,7 @@ std::span<const Recipe> recipes() {
              .run = on_workers,
              .workers = 4,
              .queue_capacity = 1024},
-      shared_acceptors("shared_acceptors", Wakeup::epoll_exclusive),
+      shared_acceptors("shared_acceptors", Wakeup::blocking),
       shared_acceptors("shared_acceptors:epoll", Wakeup::epoll),
       shared_acceptors("shared_acceptors:epoll_exclusive", Wakeup::epoll_exclusive),
       shared_acceptors("shared_acceptors:blocking", Wakeup::blocking),

@@ -52,7 +52,7 @@ TEST(Recipes, SharedAcceptorsHaveARowForEachWakeUp) {
   for (auto const& recipe : recipes())
     if (recipe.name.starts_with("shared_acceptors:")) wakeups.insert(recipe.wakeup);
   EXPECT_EQ(wakeups.size(), 3u);
-  EXPECT_EQ(find_recipe("shared_acceptors")->wakeup, net::Wakeup::epoll_exclusive);
+  EXPECT_EQ(find_recipe("shared_acceptors")->wakeup, net::Wakeup::blocking);
 }
 
 struct Contradiction {
