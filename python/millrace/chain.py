@@ -165,16 +165,20 @@ def _plain_around_async(middleware: Callable[..., Any], inner: AsyncNext) -> Asy
     async def call(request: Request) -> Response:
         loop = asyncio.get_running_loop()
         under_way: list[Future[Response]] = []
+        is_cancelled = threading.Event()
 
         def call_next(request: Request) -> Response:
             future = asyncio.run_coroutine_threadsafe(_awaited(inner(request)), loop)
             under_way.append(future)
+            if is_cancelled.is_set():  # while this thread was on its way to the line before
+                future.cancel()
             return future.result()
 
         try:
             return as_response(await _on_own_thread(middleware, request, call_next))
         except asyncio.CancelledError:
             # The thread cannot be cancelled, but what it waits for can.
+            is_cancelled.set()
             for future in under_way:
                 future.cancel()
             raise
