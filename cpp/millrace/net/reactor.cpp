@@ -1,6 +1,7 @@
 #include "millrace/net/reactor.hpp"
 
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +17,10 @@ namespace millrace::net {
 namespace {
 
 constexpr auto never = std::numeric_limits<base::Time>::max();
+
+// What is due sooner is waited for by epoll_wait's own timeout, which is set up and taken down with
+// every wait. What is due later is left to an alarm that stays set over many waits.
+constexpr base::Duration alarm_above = base::milliseconds(20);
 
 int create_epoll() {
   int const descriptor = ::epoll_create1(EPOLL_CLOEXEC);
@@ -37,9 +42,14 @@ Resident::~Resident() {
 
 Reactor::Reactor() : epoll_(create_epoll()), read_buffer_(new char[read_buffer_bytes]) {
   event_descriptor_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  alarm_descriptor_ = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
   now_ = clock();
   wheel_.advance(now_);
-  if (event_descriptor_ < 0 || !watch(event_descriptor_, EPOLLIN | EPOLLET, doorbell_)) {
+  // Both edge-triggered, so that neither has to be read.
+  if (event_descriptor_ < 0 || !watch(event_descriptor_, EPOLLIN | EPOLLET, doorbell_) ||
+      alarm_descriptor_ < 0 || !watch(alarm_descriptor_, EPOLLIN | EPOLLET, alarm_)) {
+    if (event_descriptor_ >= 0) ::close(event_descriptor_);
+    if (alarm_descriptor_ >= 0) ::close(alarm_descriptor_);
     ::close(epoll_);
     throw_system_error("cannot create an event descriptor");
   }
@@ -52,6 +62,7 @@ Reactor::~Reactor() {
   bury();
   while (residents_) delete residents_;
   bury();
+  ::close(alarm_descriptor_);
   ::close(event_descriptor_);
   ::close(epoll_);
 }
@@ -104,16 +115,28 @@ bool Reactor::turn_once(base::Time until) {
   return guard_ && guard_->end_of_turn();
 }
 
-int Reactor::wait_time(base::Time until) const {
+int Reactor::wait_time(base::Time until) {
   if (until == 0) return 0;
-  auto earliest = std::min(until, wheel_.next_due());
+  auto earliest = wheel_.next_due();
   if (!each_second_.empty()) earliest = std::min(earliest, next_second_);
+  if (earliest != never && earliest - now_ > alarm_above && set_alarm(earliest)) earliest = never;
+  earliest = std::min(earliest, until);
   if (earliest == never) return -1;
   // now_ is as old as the last turn's handlers took; who names a time wants it met.
   auto const left = earliest - (until == never ? now_ : clock());
   if (left <= 0) return 0;
   auto const rounded_up = (left + base::milliseconds(1) - 1) / base::milliseconds(1);
   return static_cast<int>(std::min<base::Time>(rounded_up, INT_MAX));
+}
+
+bool Reactor::set_alarm(base::Time at) {
+  if (alarm_at_ > now_ && alarm_at_ <= at)
+    return true;  // it may ring too early: then it is set anew
+  itimerspec when{};
+  when.it_value = {.tv_sec = at / base::seconds(1), .tv_nsec = at % base::seconds(1)};
+  if (::timerfd_settime(alarm_descriptor_, TFD_TIMER_ABSTIME, &when, nullptr) != 0) return false;
+  alarm_at_ = at;
+  return true;
 }
 
 // No wake-up is lost: a sender first publishes its letter and then looks at sleeping_, we first set

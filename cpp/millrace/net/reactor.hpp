@@ -153,10 +153,17 @@ class Reactor {
     Reactor& reactor_;
   };
 
+  // The wait has ended, and that is all that was wanted of it.
+  class Alarm final : public Readiness {
+   public:
+    void on_ready(std::uint32_t) override {}
+  };
+
   void become_home();
   void wake();
-  int wait_time(base::Time until) const;  // milliseconds for epoll_wait
-  bool turn_once(base::Time until);       // true: the guard wants to leave
+  int wait_time(base::Time until);   // milliseconds for epoll_wait
+  bool set_alarm(base::Time at);     // true: the wait needs no timeout of its own
+  bool turn_once(base::Time until);  // true: the guard wants to leave
   std::size_t wait(int timeout_ms);
   void dispatch_events(std::size_t count);
   void run_each_second();
@@ -166,12 +173,15 @@ class Reactor {
 
   int epoll_ = -1;
   int event_descriptor_ = -1;
+  int alarm_descriptor_ = -1;
+  base::Time alarm_at_ = 0;  // when it will ring; in the past: it has
   base::Time now_ = 0;
   base::Time next_second_ = 0;
   PollGuard* guard_ = nullptr;
   TimerWheel wheel_;
   trace::LoopCounters counters_;
   Doorbell doorbell_{*this};
+  Alarm alarm_;
   std::unique_ptr<char[]> read_buffer_;
   std::array<epoll_event, events_per_wait> ready_;
   std::size_t ready_at_ = 0, ready_count_ = 0;  // the events not yet dispatched
