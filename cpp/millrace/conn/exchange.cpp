@@ -123,7 +123,7 @@ void Exchange::upgrade(http::ResponseHead head, std::unique_ptr<proto::Codec> ne
   reply(std::move(head), {});
 }
 
-void Exchange::deliver_part(http::Part part, bool last) {
+void Exchange::deliver_part(http::Part&& part, bool last) {
   using Tell = ServerConnection::Tell;
   if (home_->in_thread()) {
     connection_->take_part(*this, std::move(part), last, Tell::by_return);

@@ -91,7 +91,7 @@ class Exchange final : public net::Letter {
  private:
   friend class ServerConnection;
   struct PartLetter;
-  void deliver_part(http::Part part, bool last);
+  void deliver_part(http::Part&& part, bool last);
   void reset();
 
   ServerConnection* connection_ = nullptr;

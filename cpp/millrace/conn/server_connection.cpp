@@ -198,7 +198,7 @@ void ServerConnection::on_hand_over() {
 // ----------------------------------------------------------------------------------------------
 // what goes out
 
-void ServerConnection::take_part(Exchange& exchange, http::Part part, bool last, Tell tell) {
+void ServerConnection::take_part(Exchange& exchange, http::Part&& part, bool last, Tell tell) {
   {
     StreamPump::Hold const hold(pump_);
     if (auto* data = std::get_if<http::Data>(&part)) {
@@ -213,7 +213,7 @@ void ServerConnection::take_part(Exchange& exchange, http::Part part, bool last,
   if (!last) acknowledge(exchange, tell);
 }
 
-void ServerConnection::send_part(Exchange& exchange, http::Part part) {
+void ServerConnection::send_part(Exchange& exchange, http::Part&& part) {
   bool is_final = false;
   if (auto* message = std::get_if<http::ResponseMessage>(&part)) {
     exchange.status_ = message->head.status;

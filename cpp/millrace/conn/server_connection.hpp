@@ -65,8 +65,8 @@ class ServerConnection final : public PumpOwner {
   void take_data(Exchange& exchange, base::Bytes bytes);
   void take_end(Exchange& exchange, http::Fields trailers);
   void grant_credit(Exchange& exchange);
-  void take_part(Exchange& exchange, http::Part part, bool last, Tell tell);
-  void send_part(Exchange& exchange, http::Part part);
+  void take_part(Exchange& exchange, http::Part&& part, bool last, Tell tell);
+  void send_part(Exchange& exchange, http::Part&& part);
   void refuse(Exchange& exchange, base::Errc code);
   void acknowledge(Exchange& exchange, Tell tell);
   void break_off(Exchange& exchange, const base::Error& error);

@@ -148,7 +148,7 @@ void StreamPump::on_error(Error error, Time) { close(&error); }
 // ----------------------------------------------------------------------------------------------
 // parts out
 
-base::Status StreamPump::send(http::StreamId stream, http::Part part) {
+base::Status StreamPump::send(http::StreamId stream, http::Part&& part) {
   if (closed_) return base::failure(Errc::connection_closed);
   Hold const hold(*this);
   auto const now = reactor_.now();

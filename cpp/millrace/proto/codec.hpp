@@ -38,7 +38,7 @@ class Codec {
 
   // What the application says. An error concerns the stream; afterwards() says what becomes of the
   // connection.
-  virtual base::Status send(http::StreamId stream, http::Part part, base::Time now) = 0;
+  virtual base::Status send(http::StreamId stream, http::Part&& part, base::Time now) = 0;
 
   virtual std::optional<http::Event> next_event() = 0;
   // Moves output to `out`; returns the number of bytes.

@@ -40,7 +40,7 @@ class Codec final : public proto::Codec {
     closing_ = true;
     return {};
   }
-  base::Status send(http::StreamId stream, http::Part part, base::Time) override {
+  base::Status send(http::StreamId stream, http::Part&& part, base::Time) override {
     auto const id = std::to_string(stream);
     if (auto* message = std::get_if<http::ResponseMessage>(&part)) {
       say("S" + id + " " + std::to_string(message->head.status) + "\n");

@@ -29,7 +29,7 @@ class Codec final : public proto::Codec {
 
   base::Result<std::size_t> receive(base::ByteView bytes, base::Time now) override;
   base::Status receive_eof(base::Time now) override;
-  base::Status send(http::StreamId stream, http::Part part, base::Time now) override;
+  base::Status send(http::StreamId stream, http::Part&& part, base::Time now) override;
   std::optional<http::Event> next_event() override;
   std::size_t take_output(base::ByteChain& out) override;
   base::Time deadline() const override;

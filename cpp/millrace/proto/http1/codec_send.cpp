@@ -21,7 +21,7 @@ Status wrong_state(std::string detail) {
 
 }  // namespace
 
-Status Codec::send(http::StreamId stream, http::Part part, Time now) {
+Status Codec::send(http::StreamId stream, http::Part&& part, Time now) {
   if (auto* message = std::get_if<http::ResponseMessage>(&part);
       message && is_usual(stream, message->head)) {
     say_usual(*message, now);
