@@ -2,7 +2,6 @@
 
 #include <pybind11/stl.h>
 
-#include <cmath>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +10,7 @@
 #include <utility>
 
 #include "enum_names.hpp"
+#include "seconds.hpp"
 #include "unwrap.hpp"
 
 #include "millrace/lab/load_run.hpp"
@@ -24,13 +24,6 @@ using lab::LoadOptions;
 using lab::LoadPace;
 using lab::LoadRequest;
 using lab::LoadRun;
-
-double seconds(base::Duration nanoseconds) { return static_cast<double>(nanoseconds) * 1e-9; }
-base::Duration nanoseconds(double seconds) {
-  // 146 years: what is longer, infinity included, means no limit and must not overflow.
-  constexpr double longest = 4.6e9;
-  return static_cast<base::Duration>(std::llround(std::fmin(seconds, longest) * 1e9));
-}
 
 // Python sees one flat set of options, C++ keeps what belongs together in one struct.
 template <auto group, auto field>

@@ -2,10 +2,9 @@
 
 #include <pybind11/stl.h>
 
-#include <cmath>
-
 #include "bind_work.hpp"
 #include "python_calls/engine.hpp"
+#include "seconds.hpp"
 #include "unwrap.hpp"
 
 namespace py = pybind11;
@@ -19,13 +18,6 @@ using python::Engine;
 using python::Ref;
 using python::RouteRow;
 using server::Options;
-
-double seconds(base::Duration nanoseconds) { return static_cast<double>(nanoseconds) * 1e-9; }
-base::Duration nanoseconds(double seconds) {
-  // 146 years: what is longer, infinity included, means no limit and must not overflow.
-  constexpr double longest = 4.6e9;
-  return static_cast<base::Duration>(std::llround(std::fmin(seconds, longest) * 1e9));
-}
 
 Ref ref(const py::object& object) { return Ref::borrow(object.ptr()); }
 

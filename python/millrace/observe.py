@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from millrace import _core, human
-from millrace.tables import TextTable, optional_module
+from millrace.tables import ShownAsTable, TextTable, optional_module
 
 if TYPE_CHECKING:
     import pandas
-    import rich.table
     from matplotlib.axes import Axes
 
 __all__ = ["Durations", "Journey", "Stage", "Stats"]
@@ -140,7 +139,7 @@ class Stage:
         return self.times.count > 0
 
 
-class Journey(Mapping[str, Stage]):
+class Journey(ShownAsTable, Mapping[str, Stage]):
     """Where the time of a server's requests went: a table of stages, looked up by name.
 
     The rows of one request add up to less than its total: between two stages it may have to wait
@@ -190,15 +189,6 @@ class Journey(Mapping[str, Stage]):
 
     def __len__(self) -> int:
         return len(self._stages)
-
-    def __repr__(self) -> str:
-        return self._table().to_text()
-
-    def __rich__(self) -> rich.table.Table:
-        return self._table().to_rich()
-
-    def _repr_html_(self) -> str:
-        return self._table().to_html()
 
     def _table(self) -> TextTable:
         table = TextTable(
@@ -286,7 +276,7 @@ class Journey(Mapping[str, Stage]):
         return axes
 
 
-class Stats(Mapping[str, Any]):
+class Stats(ShownAsTable, Mapping[str, Any]):
     """What a server counted, as a mapping; shown as a table with a column per loop.
 
     Counts go up from the server's start; what changes both ways (``connections_open``) is the
@@ -331,15 +321,6 @@ class Stats(Mapping[str, Any]):
             No loop has a counter of this name.
         """
         return sum(loop[counter] for loop in self.loops) if self.loops else 0
-
-    def __repr__(self) -> str:
-        return self._table().to_text()
-
-    def __rich__(self) -> rich.table.Table:
-        return self._table().to_rich()
-
-    def _repr_html_(self) -> str:
-        return self._table().to_html()
 
     def _table(self) -> TextTable:
         loops = self.loops

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import rich.table
 
-__all__ = ["TextTable", "optional_module"]
+__all__ = ["ShownAsTable", "TextTable", "optional_module"]
 
 
 @dataclass
@@ -83,6 +83,22 @@ class TextTable:
             f"<table><thead>{line(self.headings, 'th')}</thead><tbody>{rows}</tbody></table>"
             f"{notes}</div>"
         )
+
+
+class ShownAsTable:
+    """What shows itself as one table: at a prompt, on a `rich` console, in a notebook."""
+
+    def _table(self) -> TextTable:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return self._table().to_text()
+
+    def __rich__(self) -> rich.table.Table:
+        return self._table().to_rich()
+
+    def _repr_html_(self) -> str:
+        return self._table().to_html()
 
 
 def optional_module(name: str, needed_by: str) -> ModuleType:

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from millrace import _core, human
 from millrace.observe import Durations
-from millrace.tables import TextTable, optional_module
+from millrace.tables import ShownAsTable, TextTable, optional_module
 from millrace.units import seconds
 
 if TYPE_CHECKING:
     import pandas
-    import rich.table
     from matplotlib.axes import Axes
 
 __all__ = ["Load", "load"]
@@ -26,7 +25,7 @@ _GLANCE_S = 0.1
 
 
 @dataclass(frozen=True, repr=False)
-class Load:
+class Load(ShownAsTable):
     """What a load run has seen. Times are in seconds.
 
     A request that failed is counted in `error_kinds` and not in any histogram.
@@ -151,15 +150,6 @@ class Load:
             "connect": self.connect,
         }
         return {name: times for name, times in named.items() if times.count}
-
-    def __repr__(self) -> str:
-        return self._table().to_text()
-
-    def __rich__(self) -> rich.table.Table:
-        return self._table().to_rich()
-
-    def _repr_html_(self) -> str:
-        return self._table().to_html()
 
     def _table(self) -> TextTable:
         meanings = {
