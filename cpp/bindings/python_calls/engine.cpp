@@ -144,8 +144,8 @@ base::Result<std::unique_ptr<Engine>> Engine::make(server::Options options,
   };
   parts->server = std::make_unique<server::Server>(std::move(options), std::move(router),
                                                    &parts->runner, &parts->worker_guard, make_sink);
-  // The server shows its queue for looking at; a streamed body goes through it again.
-  parts->application.queue = const_cast<exec::WorkerQueue*>(parts->server->queue());
+  // A streamed body goes through it again.
+  parts->application.queue = parts->server->host().loops().queue();
   return std::unique_ptr<Engine>(new Engine(std::move(parts)));
 }
 
@@ -169,14 +169,14 @@ base::Status Engine::usable() const {
 base::Status Engine::listen() {
   if (auto status = usable(); !status) return status;
   WithoutGil const unlocked;
-  return parts_->server->listen();
+  return parts_->server->host().listen();
 }
 
 AsyncioHost* Engine::Parts::need_asyncio() {
   if (asyncio) return asyncio.get();
   bool const is_alone =
       is_running || !runs_handlers_on_loops() || !(has_functions || has_coroutines);
-  auto made = AsyncioHost::make(is_alone ? nullptr : &server->loop(0));
+  auto made = AsyncioHost::make(is_alone ? nullptr : &server->host().loops()[0]);
   if (!made || asyncio) return asyncio.get();  // another thread was faster
   asyncio = std::move(made);
   asyncio_is_alone = is_alone;
@@ -194,20 +194,20 @@ base::Status Engine::run_loops() {
                p.asyncio_is_alone ? nullptr : p.asyncio.get());
   p.is_running = true;
   if (p.asyncio && p.asyncio_is_alone) p.asyncio->run_alone(&p);
-  p.server->run_loops();
+  p.server->host().run_loops();
   return {};
 }
 
 base::Status Engine::accept() {
   if (auto status = usable(); !status) return status;
   WithoutGil const unlocked;
-  return parts_->server->accept();
+  return parts_->server->host().accept();
 }
 
 base::Status Engine::stop_accepting() {
   if (auto status = usable(); !status) return status;
   WithoutGil const unlocked;
-  parts_->server->stop_accepting();
+  parts_->server->host().stop_accepting();
   return {};
 }
 
@@ -221,9 +221,9 @@ base::Result<std::size_t> Engine::drain(double seconds) {
     {
       WithoutGil const unlocked;
       // In slices, so that Ctrl-C is heard.
-      left = parts_->server->drain(std::min(deadline, now + base::milliseconds(50)));
+      left = parts_->server->host().drain(std::min(deadline, now + base::milliseconds(50)));
     }
-    if (PyErr_CheckSignals() < 0 || now >= deadline || parts_->server->connections() == 0)
+    if (PyErr_CheckSignals() < 0 || now >= deadline || parts_->server->host().connections() == 0)
       return left;
   }
 }
@@ -239,8 +239,8 @@ void Engine::Parts::stop() {
   if (!server) return;
   {
     WithoutGil const unlocked;
-    server->stop_accepting();
-    server->stop_loops();
+    server->host().stop_accepting();
+    server->host().stop_loops();
     if (asyncio) asyncio->stop_alone();
   }
   if (asyncio) asyncio->abandon_calls();

@@ -39,7 +39,7 @@ class Engine {
   // Stops it. On one of its own threads, which cannot wait for themselves, another one does.
   ~Engine();
 
-  // --- server::Server's life
+  // --- server::Host's life
   base::Status listen();
   base::Status run_loops();  // or a Python exception, where asyncio fails
   base::Status accept();

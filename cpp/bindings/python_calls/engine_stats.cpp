@@ -97,11 +97,11 @@ PyObject* Engine::stats() const {
   if (!dict || !loops || !threads || !parts_) return dict.release();
   auto& p = *parts_;
   std::vector<int> loop_threads;
-  for (std::size_t i = 0; i < p.server->loop_count(); ++i) {
-    if (!append(loops.get(), loop_dict(p.server->loop(i).counters()))) return nullptr;
+  for (std::size_t i = 0; i < p.server->host().loops().size(); ++i) {
+    if (!append(loops.get(), loop_dict(p.server->host().loops()[i].counters()))) return nullptr;
     loop_threads.push_back(p.runner.thread_id(i));
   }
-  auto const* queue = p.server->queue();
+  auto const* queue = p.server->host().loops().queue();
   Ref queue_numbers = queue ? queue_dict(*queue) : Ref::borrow(Py_None);
   if (queue && queue_numbers &&
       !set(queue_numbers.get(), "capacity", p.server->options().recipe.queue_capacity))
@@ -117,7 +117,7 @@ PyObject* Engine::stats() const {
   auto* const d = dict.get();
   bool const is_complete =
       set(d, "loops", std::move(loops)) && set(d, "queue", std::move(queue_numbers)) &&
-      set(d, "connections", p.server->connections()) &&
+      set(d, "connections", p.server->host().connections()) &&
       set(d, "in_flight", p.server->in_flight()) &&
       set(threads.get(), "loops", thread_list(loop_threads)) &&
       set(threads.get(), "workers", thread_list(p.worker_guard.threads().ids())) &&
@@ -139,14 +139,14 @@ void Engine::reset_journey() {
 std::vector<std::string> Engine::endpoints() const {
   std::vector<std::string> texts;
   if (!parts_) return texts;
-  for (auto const& endpoint : parts_->server->endpoints()) texts.push_back(endpoint.to_string());
+  for (auto const& endpoint : parts_->server->host().endpoints()) texts.push_back(endpoint.to_string());
   return texts;
 }
 
 std::vector<int> Engine::ports() const {
   std::vector<int> numbers;
   if (!parts_) return numbers;
-  for (auto const& endpoint : parts_->server->endpoints())
+  for (auto const& endpoint : parts_->server->host().endpoints())
     if (endpoint.family() != AF_UNIX) numbers.push_back(endpoint.port());
   return numbers;
 }

@@ -94,21 +94,21 @@ class Running {
     EXPECT_TRUE(router.add({}, "/{rest:path}", echo));
     server = std::make_unique<Server>(options, std::move(router), nullptr, nullptr,
                                       [](std::size_t) { return std::make_unique<Nobody>(); });
-    auto listening = server->listen();
+    auto listening = server->host().listen();
     EXPECT_TRUE(listening);
-    server->run_loops();
-    EXPECT_TRUE(server->accept());
+    server->host().run_loops();
+    EXPECT_TRUE(server->host().accept());
   }
   ~Running() {
-    server->stop_accepting();
-    server->drain(net::Reactor::clock() + base::seconds(5));
-    server->stop_loops();
+    server->host().stop_accepting();
+    server->host().drain(net::Reactor::clock() + base::seconds(5));
+    server->host().stop_loops();
   }
-  const net::Endpoint& at() const { return server->endpoints().front(); }
+  const net::Endpoint& at() const { return server->host().endpoints().front(); }
   std::uint64_t total(trace::Counter trace::LoopCounters::*counter) const {
     std::uint64_t sum = 0;
-    for (std::size_t i = 0; i < server->loop_count(); ++i)
-      sum += (server->loop(i).counters().*counter).get();
+    for (std::size_t i = 0; i < server->host().loops().size(); ++i)
+      sum += (server->host().loops()[i].counters().*counter).get();
     return sum;
   }
   Echo echo;
@@ -172,8 +172,8 @@ TEST_P(EveryPattern, FinishesWhatIsOpenWhenItDrains) {
   busy.say("GET /gate HTTP/1.1\r\nHost: test\r\n\r\n");
   while (running->server->in_flight() == 0) std::this_thread::yield();
   std::thread stopping([&] {
-    running->server->stop_accepting();
-    EXPECT_EQ(running->server->drain(net::Reactor::clock() + base::seconds(20)), 0u);
+    running->server->host().stop_accepting();
+    EXPECT_EQ(running->server->host().drain(net::Reactor::clock() + base::seconds(20)), 0u);
   });
   running->echo.gate.count_down();
   EXPECT_EQ(busy.body(), "/gate");
@@ -247,10 +247,10 @@ TEST(AServer, SaysWhatItCannotBind) {
   options.bind = {"127.0.0.1:0"};
   auto const no_sink = [](std::size_t) { return std::make_unique<Nobody>(); };
   Server first(options, Router{}, nullptr, nullptr, no_sink);
-  ASSERT_TRUE(first.listen());
-  options.bind = {first.endpoints().front().to_string()};
+  ASSERT_TRUE(first.host().listen());
+  options.bind = {first.host().endpoints().front().to_string()};
   Server second(options, Router{}, nullptr, nullptr, no_sink);
-  auto status = second.listen();
+  auto status = second.host().listen();
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().code, base::Errc::address_in_use);
 }

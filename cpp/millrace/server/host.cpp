@@ -1,0 +1,145 @@
+#include "millrace/server/host.hpp"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <latch>
+
+namespace millrace::server {
+
+using base::Errc;
+
+Host::Host(const HostOptions& options, Tenant& tenant, LoopRunner* runner,
+           exec::WorkerGuard* worker_guard)
+    : options_(options), tenant_(tenant), loops_(options.recipe, runner, worker_guard) {
+  std::vector<net::Reactor*> owners;
+  for (std::size_t i = loops_.first_owner(); i < loops_.size(); ++i) owners.push_back(&loops_[i]);
+  placement_ = exec::make_placement(options.recipe.place, owners);
+}
+
+// ----------------------------------------------------------------------------------------------
+// the beginning
+
+base::Status Host::listen() {
+  bool const per_loop = options_.recipe.accept == exec::Accept::socket_per_loop;
+  auto const sockets_per_bind = per_loop ? loops_.size() : 1;
+  for (auto const& text : options_.bind) {
+    auto endpoint = net::Endpoint::parse(text);
+    if (!endpoint) return endpoint.take_status();
+    if (per_loop && endpoint->family() == AF_UNIX)
+      return base::failure(
+          Errc::invalid_option, {},
+          text + ": a Unix path cannot be bound once per loop; use another accept");
+    for (std::size_t i = 0; i < sockets_per_bind; ++i) {
+      auto socket =
+          net::ListenSocket::open(*endpoint, {.backlog = options_.backlog, .reuse_port = per_loop});
+      if (!socket) return socket.take_status();
+      if (i == 0) endpoints_.push_back(socket->endpoint());
+      *endpoint =
+          socket->endpoint();  // the port that the kernel chose for the first one is everybody's
+      sockets_.push_back(std::move(*socket));
+    }
+  }
+  return {};
+}
+
+// Which loops accept, and from which socket, is the pattern's first answer.
+base::Status Host::accept() {
+  auto const kind = options_.recipe.accept;
+  auto const sockets_per_bind = kind == exec::Accept::socket_per_loop ? loops_.size() : 1;
+  auto const loops_per_socket = kind == exec::Accept::shared_socket ? loops_.size() : 1;
+  auto const wakeup =
+      kind == exec::Accept::shared_socket ? options_.recipe.wakeup : net::Wakeup::epoll;
+  for (std::size_t s = 0; s < sockets_.size(); ++s) {
+    for (std::size_t l = 0; l < loops_per_socket; ++l) {
+      auto const index = kind == exec::Accept::socket_per_loop ? s % sockets_per_bind : l;
+      acceptors_.push_back(net::make_acceptor(loops_[index], sockets_[s], wakeup,
+                                              [this, index](int descriptor, const net::Peer& peer) {
+                                                adopt(index, descriptor, peer);
+                                              }));
+    }
+  }
+  // An acceptor lives on its loop: it is started there.
+  std::vector<base::Status> outcomes(acceptors_.size());
+  on_acceptor_loops([&](std::size_t i) { outcomes[i] = acceptors_[i]->start(); });
+  for (auto& outcome : outcomes)
+    if (!outcome) return std::move(outcome);
+  return {};
+}
+
+// Acceptors were made loop by loop within each socket, or socket by socket within each address:
+// either way the loop's index is what remains.
+void Host::on_acceptor_loops(const std::function<void(std::size_t)>& task) {
+  auto const loops = options_.recipe.accept == exec::Accept::one_loop ? 1 : loops_.size();
+  std::latch done(static_cast<std::ptrdiff_t>(acceptors_.size()));
+  for (std::size_t i = 0; i < acceptors_.size(); ++i) {
+    loops_[i % loops].post([&, i] {
+      task(i);
+      done.count_down();
+    });
+  }
+  done.wait();
+}
+
+// ----------------------------------------------------------------------------------------------
+// connections
+
+// On the accepting loop: the pattern's second answer, who owns the connection.
+void Host::adopt(std::size_t accepting_loop, int descriptor, const net::Peer& peer) {
+  if (connections_.fetch_add(1, std::memory_order_relaxed) >= options_.max_connections) {
+    connection_closed();
+    tenant_.refuse_connection(accepting_loop, descriptor);
+    return;
+  }
+  auto const home = options_.recipe.place == exec::Place::accepting_loop
+                        ? accepting_loop
+                        : loops_.first_owner() + placement_->place(accepting_loop);
+  if (home == accepting_loop) {
+    open_connection(home, descriptor, peer);
+    return;
+  }
+  loops_[home].post([this, home, descriptor, peer] { open_connection(home, descriptor, peer); });
+}
+
+void Host::open_connection(std::size_t loop, int descriptor, const net::Peer& peer) {
+  if (loops_[loop].is_stopped()) {
+    ::close(descriptor);
+    connection_closed();
+    return;
+  }
+  tenant_.open_connection(loop, descriptor, peer);
+}
+
+// ----------------------------------------------------------------------------------------------
+// the end
+
+void Host::stop_accepting() {
+  // A blocking acceptor has a thread that only its stop() can end.
+  if (loops_.is_running()) on_acceptor_loops([this](std::size_t i) { acceptors_[i]->stop(); });
+  // What an acceptor had posted to its loop before stop() has run by the time this has.
+  if (loops_.is_running()) loops_.on_every_loop([](std::size_t) {});
+  acceptors_.clear();
+  sockets_.clear();
+}
+
+std::size_t Host::drain(base::Time deadline) {
+  if (!loops_.is_running()) return 0;
+  loops_.on_every_loop([this](std::size_t loop) { tenant_.go_away(loop); });
+  while (connections() > 0 && net::Reactor::clock() < deadline)
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  return tenant_.in_flight();
+}
+
+void Host::stop_loops() {
+  if (!loops_.is_running()) return;
+  loops_.on_every_loop([this](std::size_t loop) { tenant_.abort_all(loop); });
+  if (auto* const queue = loops_.queue()) queue->stop();
+  // Handlers that were told to go get a moment for their clean-up; a reply after that finds no loop
+  // to take it.
+  auto const until = net::Reactor::clock() + base::seconds(1);
+  while (tenant_.in_flight() > 0 && net::Reactor::clock() < until)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  loops_.stop();
+}
+
+}  // namespace millrace::server

@@ -1,0 +1,85 @@
+// The life of a server, whatever it speaks: listening sockets, who accepts, who owns, and the order
+// in which all of it begins and ends.
+#pragma once
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "millrace/net/listener.hpp"
+#include "millrace/server/loops.hpp"
+
+namespace millrace::server {
+
+struct HostOptions {
+  std::vector<std::string> bind{"127.0.0.1:0"};  // see net::Endpoint::parse
+  exec::Recipe recipe;
+  // Connections the kernel may keep until we accept.
+  int backlog = 1024;
+  // Open connections; one more is refused. Each idle one costs about 2 kB, and a descriptor.
+  std::size_t max_connections = 10'000;
+};
+
+// What speaks on the connections of a host. Home loop only, unless said otherwise.
+class Tenant {
+ public:
+  // Takes the descriptor over, and calls Host::connection_closed() when it is done with it.
+  virtual void open_connection(std::size_t loop, int descriptor, const net::Peer& peer) = 0;
+  // There are too many; takes the descriptor over. On the accepting loop.
+  virtual void refuse_connection(std::size_t loop, int descriptor) = 0;
+  // The loop's idle connections close, busy ones when they are done.
+  virtual void go_away(std::size_t loop) = 0;
+  // Breaks off all that are left on the loop.
+  virtual void abort_all(std::size_t loop) = 0;
+  // Handlers' work under way. Any thread.
+  virtual std::size_t in_flight() const = 0;
+
+ protected:
+  ~Tenant() = default;
+};
+
+// Life: Host -> listen() -> run_loops() -> accept() -> stop_accepting() -> drain() -> stop_loops().
+// Each step once, by one controlling thread; none on a loop. The tenant, which outlives the host's
+// running, takes it down in its own destructor.
+class Host {
+ public:
+  Host(const HostOptions& options, Tenant& tenant, LoopRunner* runner,
+       exec::WorkerGuard* worker_guard);
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+
+  base::Status listen();
+  void run_loops() { loops_.run(); }
+  base::Status accept();
+  void stop_accepting();
+  // Idle connections close, busy ones get until `deadline` (clock of net::Reactor) to finish.
+  // Returns what was still under way then.
+  std::size_t drain(base::Time deadline);
+  void stop_loops();  // breaks off what is left, joins the threads
+
+  const std::vector<net::Endpoint>& endpoints() const { return endpoints_; }  // after listen()
+  Loops& loops() { return loops_; }
+  const Loops& loops() const { return loops_; }
+  const HostOptions& options() const { return options_; }
+  std::size_t connections() const { return connections_.load(std::memory_order_relaxed); }
+  // Any thread.
+  void connection_closed() { connections_.fetch_sub(1, std::memory_order_relaxed); }
+
+ private:
+  void adopt(std::size_t accepting_loop, int descriptor, const net::Peer& peer);
+  void open_connection(std::size_t loop, int descriptor, const net::Peer& peer);
+  // Runs the task for each acceptor on its loop, and waits.
+  void on_acceptor_loops(const std::function<void(std::size_t acceptor)>& task);
+
+  const HostOptions& options_;
+  Tenant& tenant_;
+  Loops loops_;
+  std::vector<net::ListenSocket> sockets_;
+  std::vector<std::unique_ptr<net::Acceptor>> acceptors_;
+  std::vector<net::Endpoint> endpoints_;
+  std::unique_ptr<exec::Placement> placement_;
+  std::atomic<std::size_t> connections_{0};
+};
+
+}  // namespace millrace::server
