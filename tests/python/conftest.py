@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,10 @@ from typing import Any
 
 import millrace as mr
 import pytest
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so would every program
+# that they start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=mr.patterns.all(), ids=repr)

@@ -5,6 +5,8 @@ import contextlib
 import gc
 import os
 import signal
+import socket
+import sys
 import threading
 import weakref
 from pathlib import Path
@@ -294,6 +296,36 @@ def test_stats_count_threads_and_queue(pattern):
         assert sum(stats["queue"]["workers"]) == stats["queue"]["dispatched"] == 10
         assert total(core, "gil_waits") == 0
     core.stop_loops()
+
+
+@pytest.mark.parametrize("kind", ["function", "coroutine"])
+def test_an_idle_connection_holds_no_python_object(pattern, kind):
+    """The interpreter counts its own memory blocks, so nothing can hide from it."""
+    core = started([("/", kind, plain if kind == "function" else coroutine)], pattern)
+    address, count, answer = ("127.0.0.1", core.ports[0]), 400, bytearray(4096)
+    request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+    def use(client):
+        client.connect(address)
+        client.sendall(request)
+        client.recv_into(answer)
+
+    def blocks():
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(socket.socket()) for _ in range(2 * count)]
+        for client in clients[:count]:  # what is kept for reuse is made now
+            use(client)
+        before = blocks()
+        for client in clients[count:]:
+            use(client)
+        grown = blocks() - before
+        assert sum(row["connections_open"] for row in core.stats()["loops"]) == 2 * count
+    core.stop_accepting()
+    core.stop_loops()
+    assert grown < count / 2
 
 
 def test_ctrl_c_interrupts_drain():

@@ -8,6 +8,7 @@ import hashlib
 import logging
 import threading
 
+import aiofiles
 import millrace as mr
 import pytest
 
@@ -151,6 +152,28 @@ def test_a_request_can_be_read_on_another_thread(serve):
         return await asyncio.to_thread(lambda: request.path_params["name"] + request.headers["x"])
 
     assert get(serve(app), "/a", {"x": "b"}).text == "ab"
+
+
+def test_files_are_read_through_aiofiles(serve, pattern, tmp_path):
+    """A library that keeps to asyncio's own means works unchanged."""
+    lines = [f"line {number}\n" for number in range(100)]
+    (tmp_path / "page.txt").write_text("".join(lines))
+    app = mr.App()
+
+    @app.get("/")
+    async def whole(request):
+        async with aiofiles.open(tmp_path / "page.txt") as file:
+            return await file.read()
+
+    @app.get("/lines")
+    async def by_line(request):
+        async with aiofiles.open(tmp_path / "page.txt") as file:
+            async for line in file:
+                yield line
+
+    with Wire(serve(app, pattern=pattern)) as wire:
+        for _ in range(3):
+            assert wire.get("/").text == wire.get("/lines").text == "".join(lines)
 
 
 def test_an_exception_after_suspension_leaves_the_connection_healthy(serve, caplog):
