@@ -6,6 +6,7 @@
 #include "bind_lab.hpp"
 #include "bind_observe.hpp"
 #include "bind_server.hpp"
+#include "bind_sockets.hpp"
 #include "bind_work.hpp"
 #include "errors.hpp"
 #include "python_calls/engine.hpp"
@@ -35,6 +36,7 @@ PYBIND11_MODULE(_core, module) {
   bindings::bind_http(module);
   bindings::bind_observe(module);
   bindings::bind_server(module);
+  bindings::bind_sockets(module);
   bindings::bind_work(module);
   bindings::bind_lab(module);
   watch_the_end(module);

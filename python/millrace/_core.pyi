@@ -60,6 +60,16 @@ class ServerOptions:
     linger_timeout: float
     high_water_bytes: int
 
+# --- sockets ---------------------------------------------------------------------------------------
+
+def open_listening_socket(
+    bind: str, backlog: int = 1024, reuse_port: bool = False
+) -> tuple[int, str]:
+    """Open a listening socket for ``bind="fd://N"``: its descriptor, and where it listens.
+
+    Non-blocking, not inheritable, the caller's to close; a Unix path is the caller's to remove.
+    """
+
 # --- requests and answers (types written against the C API) ----------------------------------------
 
 @final

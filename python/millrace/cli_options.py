@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from functools import wraps
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from millrace.units import seconds
 
-__all__ = ["Parser", "count", "duration", "port_number", "rate", "reader"]
+__all__ = ["Each", "Parser", "count", "descriptor", "duration", "port_number", "rate", "reader"]
 
 T = TypeVar("T")
 
@@ -30,6 +30,21 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n(see {self.prog} --help)\n")
 
 
+class Each(argparse.Action):
+    """An option that may be given several times; the first one replaces the default."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Add one value."""
+        so_far = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, [*(so_far if so_far is not self.default else ()), values])
+
+
 def reader(read: Callable[[str], T]) -> Callable[[str], T]:
     """Make a ValueError of a reader show as it is, behind the option's name."""
 
@@ -47,6 +62,12 @@ def reader(read: Callable[[str], T]) -> Callable[[str], T]:
 def port_number(text: str) -> int:
     """Read a TCP port, 0 included."""
     return _whole(text, 0, 65_535)
+
+
+@reader
+def descriptor(text: str) -> int:
+    """Read the number of an open descriptor."""
+    return _whole(text, 0, 2**31 - 1)
 
 
 @reader

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from millrace import patterns, process
 from millrace.app import App
-from millrace.cli_options import Parser, count, duration, port_number, reader
+from millrace.cli_options import Each, Parser, count, descriptor, duration, port_number, reader
 from millrace.limits import Limits
 from millrace.server import Server
 
@@ -24,13 +24,13 @@ examples:
   millrace serve hello:app
   millrace serve hello:make_app --factory --host 0.0.0.0 --port 80
   millrace serve hello:app --pattern reuseport_shards:loops=4 --timeout-graceful-shutdown 30s
+  millrace serve hello:app --bind 127.0.0.1:8000 --bind '[::1]:8000' --bind unix:/run/hello.sock
   MILLRACE_LOG_LEVEL=debug millrace serve hello:app --env-file production.env
 """
 
 # What uvicorn has and this version has not: refused with a remedy, never ignored.
 _REFUSED = {
     "--workers": "several processes are; choose a --pattern with several threads",
-    "--fd": "a socket by descriptor is; use --host and --port, or --uds",
     "--ssl-certfile": "TLS is; put a proxy that speaks it in front",
     "--ssl-keyfile": "TLS is; put a proxy that speaks it in front",
     "--ssl-keyfile-password": "TLS is; put a proxy that speaks it in front",
@@ -80,6 +80,14 @@ def _parser() -> argparse.ArgumentParser:
         help="port to listen on; 0 takes a free one (8000)",
     )
     add("--uds", metavar="PATH", help="a Unix socket to listen on instead")
+    add(
+        "--fd",
+        type=descriptor,
+        metavar="N",
+        help="a listening socket of the parent process instead",
+    )
+    add("--bind", action=Each, metavar="ADDRESS",
+        help="host:port, unix:/path or fd://N instead; may be given several times")  # fmt: skip
     add(
         "--pattern",
         type=reader(patterns.parse),
@@ -142,6 +150,8 @@ def _read(action: argparse.Action, text: str) -> Any:
         return truth[text.lower()]
     if action.choices is not None and text not in action.choices:
         raise ValueError(f"use one of {', '.join(action.choices)}")
+    if isinstance(action, Each):
+        return text.split()
     read = action.type
     return read(text) if callable(read) else text
 
@@ -175,9 +185,21 @@ def _unquoted(value: str) -> str:
 def _check_address(
     parser: argparse.ArgumentParser, options: argparse.Namespace, argv: Sequence[str]
 ) -> None:
-    tcp = [flag for flag in ("--host", "--port") if any(a.split("=")[0] == flag for a in argv)]
-    if options.uds is not None and tcp:
-        parser.error(f"--uds and {tcp[0]} exclude each other: leave one out")
+    given = {argument.split("=")[0] for argument in argv}
+    named = [flag for flag in ("--bind", "--fd", "--uds") if getattr(options, flag[2:]) is not None]
+    named += [flag for flag in ("--host", "--port") if flag in given]
+    if len(named) > 1 and named[0] not in ("--host", "--port"):
+        parser.error(f"{named[0]} and {named[1]} exclude each other: leave one out")
+
+
+def _binds(options: argparse.Namespace) -> list[str]:
+    if options.bind is not None:
+        return list(options.bind)
+    if options.fd is not None:
+        return [f"fd://{options.fd}"]
+    if options.uds is not None:
+        return [f"unix:{options.uds}"]
+    return [process.join_address(options.host, options.port)]
 
 
 def _server(parser: argparse.ArgumentParser, options: argparse.Namespace, app: App) -> Server:
@@ -185,11 +207,10 @@ def _server(parser: argparse.ArgumentParser, options: argparse.Namespace, app: A
         "max_in_flight": options.limit_concurrency,
         "idle_timeout": options.timeout_keep_alive,
     }
-    address = process.join_address(options.host, options.port)
     try:
         return Server(
             app,
-            bind=address if options.uds is None else f"unix:{options.uds}",
+            bind=_binds(options),
             pattern=options.pattern,
             limits=Limits(**{name: value for name, value in limits.items() if value is not None}),
             http=options.http,

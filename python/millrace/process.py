@@ -50,6 +50,7 @@ def run(
     host: str = "127.0.0.1",
     port: int = 8000,
     uds: str | None = None,
+    bind: str | Sequence[str] | None = None,
     pattern: Pattern | None = None,
     limits: Limits | None = None,
     http: str = "h1",
@@ -71,6 +72,8 @@ def run(
         Where to listen; port 0 takes a free one.
     uds:
         The path of a Unix socket to listen on instead.
+    bind:
+        Where to listen instead, in one or several texts as for `Server`.
     pattern, limits, http, journey, half_close, backlog, drain:
         As for `Server`.
     log_level:
@@ -79,10 +82,11 @@ def run(
     """
     configure_logging(log_level=log_level)
     found = app if isinstance(app, App) else find_app(app)
+    where = f"unix:{uds}" if uds is not None else join_address(host, port)
     serve(
         Server(
             found,
-            bind=f"unix:{uds}" if uds is not None else join_address(host, port),
+            bind=bind if bind is not None else where,
             pattern=pattern,
             limits=limits,
             http=http,

@@ -39,7 +39,9 @@ class Server:
         What answers.
     bind:
         ``"host:port"``, ``":port"`` for all IPv4 addresses, ``"[::1]:port"``, ``"unix:/path"``,
-        or several of them. Port 0 takes a free one.
+        ``"fd://3"`` for a socket that listens already (it stays open when the server stops; where
+        each loop has its own socket, ``"fd://3,4"`` names one per loop), or several of them. Port
+        0 takes a free one.
     pattern:
         Who accepts, who owns connections, who runs handlers; one thread for all by default.
     limits:

@@ -179,6 +179,19 @@ def test_a_unix_socket_instead_of_a_port(millrace, tmp_path):
         assert b"".join(iter(lambda: client.recv(4096), b"")).endswith(b"hello")
 
 
+def test_several_binds_at_once_and_an_option_replaces_those_of_the_environment(millrace, tmp_path):
+    binds = ("127.0.0.1:0", f"unix:{tmp_path}/a", f"unix:{tmp_path}/b")
+    line = millrace(
+        "serve", "hello:app", "--bind", binds[0], "--bind", binds[1], env={"MILLRACE_BIND": "x:y"}
+    ).line_with("serving on")
+    assert "http://127.0.0.1:" in line
+    assert binds[1] in line
+    bind = f"{binds[0]} {binds[2]}"
+    line = millrace("serve", "hello:app", env={"MILLRACE_BIND": bind}).line_with("serving on")
+    assert "http://127.0.0.1:" in line
+    assert binds[2] in line
+
+
 def test_the_log_can_be_configured(millrace, tmp_path):
     config = {
         "version": 1,
@@ -194,7 +207,6 @@ def test_the_log_can_be_configured(millrace, tmp_path):
 
 REFUSED_FLAGS = [
     ["--workers", "4"],
-    ["--fd", "3"],
     ["--ssl-certfile", "x"],
     ["--ssl-keyfile", "x"],
     ["--reload"],
@@ -230,6 +242,9 @@ def test_a_flag_that_is_not_built_is_refused_and_never_ignored(capsys, monkeypat
         (["--http", "h2"], "--http='h2' is not available in this version"),
         (["--timeout-keep-alive", "long"], "--timeout-keep-alive: 'long' is no duration"),
         (["--uds", "x", "--port", "1"], "--uds and --port exclude each other"),
+        (["--fd", "3", "--host", "::"], "--fd and --host exclude each other"),
+        (["--bind", "[::1]:0", "--uds", "x"], "--bind and --uds exclude each other"),
+        (["--fd", "-1"], "--fd: -1 is not from 0"),
         (["--env-file", "none.env"], "--env-file: none.env: No such file"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),
         (["--log-level", "loud"], "--log-level"),

@@ -1,9 +1,11 @@
 // The ways a loop hears of a new connection: through epoll, or from a companion thread that blocks.
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cassert>
 #include <cerrno>
 #include <chrono>
@@ -14,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "millrace/net/interruption.hpp"
 #include "millrace/net/listener.hpp"
 #include "millrace/net/system_error.hpp"
 
@@ -24,11 +27,6 @@ int accept_from(const ListenSocket& socket, Peer& peer) {
   peer.endpoint.size = sizeof peer.endpoint.storage;
   return ::accept4(socket.descriptor(), peer.endpoint.address(), &peer.endpoint.size,
                    SOCK_NONBLOCK | SOCK_CLOEXEC);
-}
-
-// These cost this one connection or the moment; the next accept may bring another.
-bool is_out_of_resources(int number) {
-  return number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM;
 }
 
 class EpollAcceptor final : public Acceptor, private Readiness {
@@ -120,13 +118,28 @@ struct Arrivals {
     for (auto const& arrival : waiting) ::close(arrival.descriptor);
   }
 
+  void take_over(Reactor& reactor);
+
   std::mutex lock;
-  std::condition_variable stop_asked;
+  std::condition_variable stop_asked, stopped;
   std::vector<Arrival> waiting;
-  std::uint64_t failures = 0;  // for the loop to count
-  bool is_stopped = false;
+  std::uint64_t failures = 0;           // for the loop to count
+  std::atomic<bool> must_stop = false;  // written under the lock
+  bool has_stopped = false;
   OnAccept on_accept;  // home loop only
 };
+
+// Home loop only.
+void Arrivals::take_over(Reactor& reactor) {
+  std::vector<Arrival> batch;
+  {
+    std::lock_guard const guard(lock);
+    batch.swap(waiting);
+    reactor.counters().accept_failures.add(std::exchange(failures, 0));
+  }
+  reactor.counters().accepts.add(batch.size());
+  for (auto const& [descriptor, peer] : batch) on_accept(descriptor, peer);
+}
 
 class BlockingAcceptor final : public Acceptor {
  public:
@@ -150,21 +163,17 @@ class BlockingAcceptor final : public Acceptor {
   void stop() override {
     if (!thread_.joinable()) return;
     assert(reactor_.may_touch());
-    {
-      std::lock_guard const guard(arrivals_->lock);
-      arrivals_->is_stopped = true;
-    }
-    arrivals_->stop_asked.notify_all();
-    // Nothing else ends an accept(2) without a signal. It ends those of the other acceptors as
-    // well.
-    ::shutdown(socket_.descriptor(), SHUT_RD);
-    thread_.join();
+    end_thread();
     socket_.leave();
+    // Nobody else knows of a connection that has left the kernel's queue.
+    arrivals_->take_over(reactor_);
   }
 
  private:
+  void end_thread();
   void accept_until_stopped();  // companion thread
-  bool pause_accepting();
+  void await_connection();
+  void pause_accepting();
   void hand_over(std::optional<Arrivals::Arrival> arrival);
 
   Reactor& reactor_;
@@ -173,27 +182,53 @@ class BlockingAcceptor final : public Acceptor {
   std::thread thread_;
 };
 
+// shutdown(2) would end accept(2) too, but for everybody who shares the socket, and reset its
+// queue.
+void BlockingAcceptor::end_thread() {
+  {
+    std::unique_lock guard(arrivals_->lock);
+    arrivals_->must_stop = true;
+    arrivals_->stop_asked.notify_all();
+    Interruption const interruption;
+    while (!arrivals_->has_stopped) {
+      interruption.hit(thread_);
+      arrivals_->stopped.wait_for(guard, std::chrono::milliseconds(1));
+    }
+  }
+  thread_.join();
+}
+
 void BlockingAcceptor::accept_until_stopped() {
-  for (;;) {
+  Interruption::admit();
+  while (!arrivals_->must_stop) {
     Arrivals::Arrival arrival{};
     arrival.descriptor = accept_from(socket_, arrival.peer);
     if (arrival.descriptor >= 0) {
       arrival.peer.ready = Reactor::clock();
       hand_over(arrival);
-      continue;
+    } else if (errno == EAGAIN) {
+      await_connection();
+    } else if (errno != EINTR && errno != ECONNABORTED) {
+      // Whatever else it is, the next call would meet it at once.
+      pause_accepting();
     }
-    if (errno == EINTR || errno == ECONNABORTED) continue;
-    if (!is_out_of_resources(errno)) return;  // the socket was shut down
-    if (!pause_accepting()) return;
   }
+  std::lock_guard const guard(arrivals_->lock);
+  arrivals_->has_stopped = true;
+  arrivals_->stopped.notify_all();
 }
 
-// False: stopped meanwhile.
-bool BlockingAcceptor::pause_accepting() {
+// Another process that shares the socket has made it non-blocking.
+void BlockingAcceptor::await_connection() {
+  pollfd listening{.fd = socket_.descriptor(), .events = POLLIN, .revents = 0};
+  ::poll(&listening, 1, -1);
+}
+
+void BlockingAcceptor::pause_accepting() {
   hand_over(std::nullopt);
   std::unique_lock guard(arrivals_->lock);
-  return !arrivals_->stop_asked.wait_for(guard, std::chrono::nanoseconds(accept_pause),
-                                         [this] { return arrivals_->is_stopped; });
+  arrivals_->stop_asked.wait_for(guard, std::chrono::nanoseconds(accept_pause),
+                                 [this] { return arrivals_->must_stop.load(); });
 }
 
 // One task for all that arrives until it runs.
@@ -207,18 +242,8 @@ void BlockingAcceptor::hand_over(std::optional<Arrivals::Arrival> arrival) {
     else
       ++arrivals_->failures;
   }
-  if (!is_first) return;
-  reactor_.post([&reactor = reactor_, arrivals = arrivals_] {
-    std::vector<Arrivals::Arrival> batch;
-    {
-      std::lock_guard const guard(arrivals->lock);
-      if (arrivals->is_stopped) return;  // ~Arrivals closes them
-      batch.swap(arrivals->waiting);
-      reactor.counters().accept_failures.add(std::exchange(arrivals->failures, 0));
-    }
-    reactor.counters().accepts.add(batch.size());
-    for (auto const& [descriptor, peer] : batch) arrivals->on_accept(descriptor, peer);
-  });
+  if (is_first)
+    reactor_.post([&reactor = reactor_, arrivals = arrivals_] { arrivals->take_over(reactor); });
 }
 
 }  // namespace

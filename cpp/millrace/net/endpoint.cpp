@@ -16,17 +16,33 @@ namespace millrace::net {
 namespace {
 
 constexpr std::string_view unix_prefix = "unix:";
+constexpr std::string_view inherited_prefix = "fd://";
 
 base::Error refused(std::string_view text, std::string_view why) {
   return {
       base::Errc::invalid_option, {}, "address '" + std::string(text) + "': " + std::string(why)};
 }
 
-std::optional<std::uint16_t> port_of(std::string_view text) {
-  std::uint16_t port = 0;
-  auto const [end, problem] = std::from_chars(text.data(), text.data() + text.size(), port);
+template <class Number>
+std::optional<Number> number_of(std::string_view text) {
+  Number number = 0;
+  auto const [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (problem != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return port;
+  return number;
+}
+
+// "fd://3,4"
+base::Result<std::vector<Endpoint>> parse_inherited(std::string_view text) {
+  std::vector<Endpoint> endpoints;
+  for (auto rest = text.substr(inherited_prefix.size());;) {
+    auto const comma = rest.find(',');
+    auto const descriptor = number_of<int>(rest.substr(0, comma));
+    if (!descriptor || *descriptor < 0)
+      return refused(text, "a descriptor is a number from 0, as in 'fd://3' or 'fd://3,4'");
+    endpoints.emplace_back().inherited = *descriptor;
+    if (comma == rest.npos) return endpoints;
+    rest.remove_prefix(comma + 1);
+  }
 }
 
 base::Result<Endpoint> parse_unix(std::string_view text) {
@@ -106,6 +122,7 @@ std::string Endpoint::host() const {
 }
 
 std::string Endpoint::to_string() const {
+  if (is_inherited()) return std::string(inherited_prefix) + std::to_string(inherited);
   if (is_unix()) return std::string(unix_prefix) + host();
   if (family() == AF_INET6) return "[" + host() + "]:" + std::to_string(port());
   return host() + ":" + std::to_string(port());
@@ -113,10 +130,16 @@ std::string Endpoint::to_string() const {
 
 base::Result<Endpoint> Endpoint::parse(std::string_view text) {
   if (text.starts_with(unix_prefix)) return parse_unix(text);
+  if (text.starts_with(inherited_prefix)) {
+    auto list = parse_inherited(text);
+    if (!list) return list.take_error();
+    if (list->size() > 1) return refused(text, "one descriptor is wanted here, not several");
+    return list->front();
+  }
   auto const colon = text.rfind(':');
   if (colon == text.npos) return refused(text, "the port is missing, as in '127.0.0.1:8000'");
   auto host = text.substr(0, colon);
-  auto const port = port_of(text.substr(colon + 1));
+  auto const port = number_of<std::uint16_t>(text.substr(colon + 1));
   if (!port) return refused(text, "the port must be a number from 0 to 65535");
   bool const bracketed = host.starts_with('[') && host.ends_with(']');
   if (bracketed)
@@ -129,6 +152,13 @@ base::Result<Endpoint> Endpoint::parse(std::string_view text) {
   if (host.empty() || look_up(std::string(host), *port, AI_NUMERICHOST, found) != 0)
     return refused(text, "the host must be a numeric address or 'localhost'");
   return to_endpoint(*found);
+}
+
+base::Result<std::vector<Endpoint>> Endpoint::parse_list(std::string_view text) {
+  if (text.starts_with(inherited_prefix)) return parse_inherited(text);
+  auto endpoint = parse(text);
+  if (!endpoint) return endpoint.take_error();
+  return std::vector{*endpoint};
 }
 
 base::Result<std::vector<Endpoint>> Endpoint::resolve(std::string_view host, std::uint16_t port) {

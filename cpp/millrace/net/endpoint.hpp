@@ -1,4 +1,4 @@
-// Where a socket listens or connects: TCP over IPv4 or IPv6, or a Unix path.
+// Where a socket listens or connects: TCP over IPv4 or IPv6, a Unix path, or a socket at hand.
 #pragma once
 #include <sys/socket.h>
 
@@ -16,19 +16,25 @@ namespace millrace::net {
 struct Endpoint {
   sockaddr_storage storage{};
   socklen_t size = 0;
+  // "fd://3": a socket that listens already and was handed to this process; the address above is
+  // empty then.
+  int inherited = -1;
 
   int family() const { return storage.ss_family; }
   std::uint16_t port() const;     // 0 for Unix
   std::string host() const;       // "127.0.0.1", "::1", or the Unix path
-  std::string to_string() const;  // "127.0.0.1:80", "[::1]:80", "unix:/path"
+  std::string to_string() const;  // "127.0.0.1:80", "[::1]:80", "unix:/path", "fd://3"
   const sockaddr* address() const { return reinterpret_cast<const sockaddr*>(&storage); }
   sockaddr* address() { return reinterpret_cast<sockaddr*>(&storage); }
 
   bool is_unix() const { return family() == AF_UNIX; }
+  bool is_inherited() const { return inherited >= 0; }
 
-  // "127.0.0.1:0", "[::1]:8080", ":8080" (all IPv4 addresses), "unix:/run/x.sock". Numeric hosts
-  // and "localhost" only. Errc::invalid_option.
+  // "127.0.0.1:0", "[::1]:8080", ":8080" (all IPv4 addresses), "unix:/run/x.sock", "fd://3".
+  // Numeric hosts and "localhost" only. Errc::invalid_option.
   static base::Result<Endpoint> parse(std::string_view text);
+  // As parse, and "fd://3,4" for several sockets at hand. Never an empty list.
+  static base::Result<std::vector<Endpoint>> parse_list(std::string_view text);
   // Resolves a name; blocks. Numeric hosts do not ask the resolver. Errc::name_not_found; never an
   // empty list.
   static base::Result<std::vector<Endpoint>> resolve(std::string_view host, std::uint16_t port);

@@ -46,6 +46,29 @@ base::Status clear_stale_path(const Endpoint& at) {
   return {};
 }
 
+std::optional<int> option_of(int descriptor, int option) {
+  int value = 0;
+  socklen_t size = sizeof value;
+  if (::getsockopt(descriptor, SOL_SOCKET, option, &value, &size) < 0) return std::nullopt;
+  return value;
+}
+
+base::Status check_listening(const Endpoint& at) {
+  auto const refused = [&](const char* why) {
+    return base::failure(base::Errc::invalid_option, {}, at.to_string() + ": " + why);
+  };
+  if (::fcntl(at.inherited, F_GETFD) < 0)
+    return refused("this process has no such descriptor; its parent has to leave it inheritable");
+  auto const type = option_of(at.inherited, SO_TYPE);
+  if (!type) return refused("this descriptor is no socket");
+  auto const family = option_of(at.inherited, SO_DOMAIN).value_or(AF_UNSPEC);
+  if (*type != SOCK_STREAM || (family != AF_INET && family != AF_INET6 && family != AF_UNIX))
+    return refused("this socket is neither TCP nor a Unix stream");
+  if (option_of(at.inherited, SO_ACCEPTCONN).value_or(0) == 0)
+    return refused("this socket does not listen: call listen() before it is handed over");
+  return {};
+}
+
 }  // namespace
 
 base::Result<ListenSocket> ListenSocket::open(const Endpoint& at, const Options& options) {
@@ -55,8 +78,32 @@ base::Result<ListenSocket> ListenSocket::open(const Endpoint& at, const Options&
         {},
         at.to_string() + ": reuse_port needs a TCP address; Unix paths have one socket"};
   ListenSocket socket;
-  if (auto bound = socket.bind(at, options); !bound) return bound;
+  auto ready = at.is_inherited() ? socket.adopt(at) : socket.bind(at, options);
+  if (!ready) return ready;
   return socket;
+}
+
+// What cannot be used is refused before anything of it is changed.
+base::Status ListenSocket::adopt(const Endpoint& at) {
+  if (auto fit = check_listening(at); !fit) return fit;
+  auto const what = "cannot take over " + at.to_string();
+  descriptor_ = ::fcntl(at.inherited, F_DUPFD_CLOEXEC, 0);
+  if (descriptor_ < 0) return system_error(errno, what);
+  int const flags = ::fcntl(descriptor_, F_GETFL);
+  if (flags < 0 || ::fcntl(descriptor_, F_SETFL, flags | O_NONBLOCK) < 0 ||
+      ::fcntl(at.inherited, F_SETFD, FD_CLOEXEC) < 0)
+    return system_error(errno, what);
+  if (auto learned = learn_endpoint(); !learned) return learned;
+  if (!endpoint_.is_unix() && !set_option(descriptor_, IPPROTO_TCP, TCP_NODELAY))
+    return system_error(errno, what);
+  return {};
+}
+
+base::Status ListenSocket::learn_endpoint() {
+  endpoint_.size = sizeof endpoint_.storage;
+  if (::getsockname(descriptor_, endpoint_.address(), &endpoint_.size) < 0)
+    return system_error(errno, "cannot learn where a socket listens");
+  return {};
 }
 
 base::Status ListenSocket::bind(const Endpoint& at, const Options& options) {
@@ -80,10 +127,7 @@ base::Status ListenSocket::bind(const Endpoint& at, const Options& options) {
     path_inode_ = inode_of(unlink_path_).value_or(0);
   }
   if (::listen(descriptor_, options.backlog) < 0) return system_error(errno, what);
-  endpoint_.size = sizeof endpoint_.storage;
-  if (::getsockname(descriptor_, endpoint_.address(), &endpoint_.size) < 0)
-    return system_error(errno, what);
-  return {};
+  return learn_endpoint();
 }
 
 ListenSocket::ListenSocket(ListenSocket&& other) noexcept
@@ -103,6 +147,11 @@ ListenSocket& ListenSocket::operator=(ListenSocket&& other) noexcept {
 }
 
 ListenSocket::~ListenSocket() { close(); }
+
+int ListenSocket::release() {
+  unlink_path_.clear();
+  return std::exchange(descriptor_, -1);
+}
 
 void ListenSocket::close() {
   if (descriptor_ < 0) return;

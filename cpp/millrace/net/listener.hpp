@@ -15,8 +15,8 @@
 namespace millrace::net {
 
 // A bound, listening descriptor, non-blocking and close-on-exec. Accepted connections inherit its
-// TCP_NODELAY. Move-only (not once acceptors refer to it); closes on destruction and unlinks its
-// Unix path, unless another socket has taken the path over meanwhile.
+// TCP_NODELAY. Move-only (not once acceptors refer to it); closes on destruction and unlinks the
+// Unix path it has made, unless another socket has taken the path over meanwhile.
 class ListenSocket {
  public:
   struct Options {
@@ -28,7 +28,9 @@ class ListenSocket {
   };
   // address_in_use, address_not_available, invalid_option, out_of_descriptors, io_error. A Unix
   // path that nobody listens on any more is replaced. An IPv6 address means IPv6 alone: listen on
-  // both for both.
+  // both for both. What listens already (Endpoint::is_inherited) is duplicated: the descriptor
+  // named stays open and its owner's, so that the server can be started again, but becomes
+  // non-blocking and close-on-exec too.
   static base::Result<ListenSocket> open(const Endpoint& at, const Options& options);
 
   ListenSocket() = default;
@@ -37,6 +39,8 @@ class ListenSocket {
   ~ListenSocket();
   int descriptor() const { return descriptor_; }
   const Endpoint& endpoint() const { return endpoint_; }  // with the port the kernel chose
+  // Gives the descriptor away, and with it the Unix path: nothing closes or unlinks them now.
+  int release();
 
   // Acceptors that take from this socket now. Any thread.
   void join() const { acceptors_.fetch_add(1, std::memory_order_relaxed); }
@@ -45,6 +49,8 @@ class ListenSocket {
 
  private:
   base::Status bind(const Endpoint& at, const Options& options);
+  base::Status adopt(const Endpoint& at);
+  base::Status learn_endpoint();
   void close();
 
   int descriptor_ = -1;
@@ -77,9 +83,8 @@ class Acceptor {
   // Stops it, if that has not been done.
   virtual ~Acceptor() = default;
   virtual base::Status start() = 0;
-  // Accepts no more and calls OnAccept no more; other loops' acceptors may. Blocking acceptors of
-  // one socket end together: the first stop() shuts the socket down, which resets what waits in its
-  // queue.
+  // Accepts no more; OnAccept may be called for what was taken already, and no more after that.
+  // The socket and its queue stay as they are, for other loops and other processes.
   virtual void stop() = 0;
 };
 
@@ -91,6 +96,7 @@ constexpr int accepts_per_wakeup = 16;
 constexpr base::Duration accept_pause = base::milliseconds(100);
 
 // Mixed wake-ups on one socket: not blocking with the others, whose socket must be non-blocking.
+// The flag belongs to the socket, so processes that share one have to agree as well.
 std::unique_ptr<Acceptor> make_acceptor(Reactor& reactor, const ListenSocket& socket, Wakeup wakeup,
                                         OnAccept on_accept);
 

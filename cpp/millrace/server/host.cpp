@@ -5,9 +5,9 @@
 #include <chrono>
 #include <latch>
 
-namespace millrace::server {
+#include "millrace/server/listening.hpp"
 
-using base::Errc;
+namespace millrace::server {
 
 Host::Host(const HostOptions& options, Tenant& tenant, LoopRunner* runner,
            exec::WorkerGuard* worker_guard)
@@ -22,24 +22,10 @@ Host::Host(const HostOptions& options, Tenant& tenant, LoopRunner* runner,
 
 base::Status Host::listen() {
   bool const per_loop = options_.recipe.accept == exec::Accept::socket_per_loop;
-  auto const sockets_per_bind = per_loop ? loops_.size() : 1;
-  for (auto const& text : options_.bind) {
-    auto endpoint = net::Endpoint::parse(text);
-    if (!endpoint) return endpoint.take_status();
-    if (per_loop && endpoint->family() == AF_UNIX)
-      return base::failure(
-          Errc::invalid_option, {},
-          text + ": a Unix path cannot be bound once per loop; use another accept");
-    for (std::size_t i = 0; i < sockets_per_bind; ++i) {
-      auto socket =
-          net::ListenSocket::open(*endpoint, {.backlog = options_.backlog, .reuse_port = per_loop});
-      if (!socket) return socket.take_status();
-      if (i == 0) endpoints_.push_back(socket->endpoint());
-      *endpoint =
-          socket->endpoint();  // the port that the kernel chose for the first one is everybody's
-      sockets_.push_back(std::move(*socket));
-    }
-  }
+  auto opened = open_sockets(options_.bind, per_loop ? loops_.size() : 0, options_.backlog);
+  if (!opened) return opened.take_status();
+  sockets_ = std::move(opened->sockets);
+  endpoints_ = std::move(opened->endpoints);
   return {};
 }
 

@@ -13,7 +13,7 @@
 namespace millrace::server {
 
 struct HostOptions {
-  std::vector<std::string> bind{"127.0.0.1:0"};  // see net::Endpoint::parse
+  std::vector<std::string> bind{"127.0.0.1:0"};  // see net::Endpoint::parse_list
   exec::Recipe recipe;
   // Connections the kernel may keep until we accept.
   int backlog = 1024;

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -63,8 +64,9 @@ class Arrived {
 // Several loops with a thread each, accepting from one socket.
 class SharedListener {
  public:
-  SharedListener(std::size_t loops, Wakeup wakeup, const OnAccept& on_accept)
-      : socket(listen_on("127.0.0.1:0")) {
+  SharedListener(std::size_t loops, Wakeup wakeup, const OnAccept& on_accept,
+                 std::string_view address = "127.0.0.1:0")
+      : socket(listen_on(address)) {
     for (std::size_t i = 0; i < loops; ++i) {
       auto& loop = loops_.emplace_back();
       acceptors_.push_back(make_acceptor(loop.reactor, socket, wakeup, on_accept));
@@ -238,6 +240,57 @@ TEST_P(AnyWakeup, AcceptsFromAUnixPath) {
   ASSERT_TRUE(arrived.wait_for(1));
   EXPECT_EQ(arrived.peers().front().endpoint.to_string(), "unix:");
   loop.call([&] { acceptor->stop(); });
+}
+
+// The end of one that accepts is not the end of the socket: another process may hold it too.
+TEST_P(AnyWakeup, StopLeavesTheSocketAndItsQueueToOthers) {
+  auto const owned = listen_on("127.0.0.1:0");
+  auto const inherited = "fd://" + std::to_string(owned.descriptor());
+  auto const other = listen_on(inherited);  // as another process would hold it
+  {
+    Arrived arrived;
+    SharedListener shared(2, GetParam(), arrived.taker(), inherited);
+    auto const client = connect_to(owned.endpoint());
+    ASSERT_TRUE(arrived.wait_for(1));
+    shared.stop();
+    auto const queued = connect_to(owned.endpoint());
+    testing::send_text(queued, "still here");
+    Descriptor const taken(::accept(other.descriptor(), nullptr, nullptr));
+    ASSERT_GE(taken.get(), 0);
+    EXPECT_EQ(testing::receive_text(taken, 10), "still here");
+    EXPECT_EQ(arrived.count(), 1u);
+  }
+  auto const late = connect_to(owned.endpoint());
+  EXPECT_GE(Descriptor(::accept(other.descriptor(), nullptr, nullptr)).get(), 0);
+}
+
+TEST_P(AnyWakeup, AcceptsThoughAnotherHolderMakesTheSocketNonBlocking) {
+  auto const owned = listen_on("127.0.0.1:0");
+  auto const inherited = "fd://" + std::to_string(owned.descriptor());
+  Arrived arrived;
+  SharedListener shared(2, GetParam(), arrived.taker(), inherited);
+  for (std::size_t i = 1; i <= 10; ++i) {
+    auto const newcomer = listen_on(inherited);
+    auto const client = connect_to(owned.endpoint());
+    ASSERT_TRUE(arrived.wait_for(i));
+  }
+  shared.stop();
+}
+
+TEST(Acceptor, BlockingLeavesTheProcessItsSignals) {
+  static std::atomic<int> heard = 0;
+  struct sigaction mine {
+  }, before{}, after{};
+  mine.sa_handler = [](int) { ++heard; };
+  ASSERT_EQ(::sigaction(SIGURG, &mine, &before), 0);
+  {
+    Arrived arrived;
+    SharedListener shared(4, Wakeup::blocking, arrived.taker());
+    shared.stop();
+  }
+  ASSERT_EQ(::sigaction(SIGURG, &before, &after), 0);
+  EXPECT_EQ(after.sa_handler, mine.sa_handler);
+  EXPECT_EQ(heard, 0);
 }
 
 // ---------------------------------------------------------------- by hand, on one thread

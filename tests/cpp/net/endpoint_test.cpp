@@ -21,7 +21,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Spelling{":8080", "0.0.0.0", 8080, "0.0.0.0:8080"},
                       Spelling{"localhost:1", "127.0.0.1", 1, "127.0.0.1:1"},
                       Spelling{"unix:/run/x.sock", "/run/x.sock", 0, "unix:/run/x.sock"},
-                      Spelling{"unix:x", "x", 0, "unix:x"}));
+                      Spelling{"unix:x", "x", 0, "unix:x"}, Spelling{"fd://3", "", 0, "fd://3"}));
 
 TEST_P(GoodEndpoint, IsReadAndWritten) {
   auto const& want = GetParam();
@@ -38,8 +38,10 @@ class BadEndpoint : public ::testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Endpoint, BadEndpoint,
                          ::testing::Values("", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
                                            "127.0.0.1:-1", "127.0.0.1:80x", "::1:80", "[::1]",
-                                           "[]:80", "[::1:80", "example.org:80", "unix:",
-                                           "unix:/" + std::string(107, 'x'), "256.0.0.1:80"));
+                                           "[]:80", "[::1:80", "example.org:80",
+                                           "unix:", "unix:/" + std::string(107, 'x'),
+                                           "256.0.0.1:80", "fd://", "fd://x", "fd://-1", "fd://3x",
+                                           "fd://3,", "fd://3,4", "fd://2147483648"));
 
 TEST_P(BadEndpoint, IsRefusedWithASentence) {
   auto const endpoint = Endpoint::parse(GetParam());
@@ -47,6 +49,17 @@ TEST_P(BadEndpoint, IsRefusedWithASentence) {
   EXPECT_EQ(endpoint.error().code, base::Errc::invalid_option);
   EXPECT_NE(endpoint.error().detail.find("'" + GetParam() + "'"), std::string::npos)
       << endpoint.error().detail;
+}
+
+TEST(Endpoint, ReadsAListOfInheritedSockets) {
+  auto list = Endpoint::parse_list("fd://3,0,17");
+  ASSERT_TRUE(list) << list.error().message();
+  std::vector<int> descriptors;
+  for (auto const& endpoint : *list) descriptors.push_back(endpoint.inherited);
+  EXPECT_EQ(descriptors, (std::vector{3, 0, 17}));
+  EXPECT_FALSE(Endpoint::parse_list("fd://3,,4"));
+  EXPECT_EQ(Endpoint::parse_list("127.0.0.1:80")->size(), 1u);
+  EXPECT_FALSE(Endpoint::parse_list("127.0.0.1:80,127.0.0.1:81"));
 }
 
 TEST(Endpoint, LongestUnixPathIsTaken) {

@@ -12,6 +12,7 @@ namespace millrace::net {
 namespace {
 
 using testing::connect_to;
+using testing::Descriptor;
 using testing::listen_on;
 
 base::Errc code_of_listening_on(const std::string& address,
@@ -118,6 +119,64 @@ TEST(ListenSocket, ReusePortOfAUnixPathIsRefused) {
   testing::ScratchFolder const folder;
   EXPECT_EQ(code_of_listening_on("unix:" + folder.path() + "/socket", {.reuse_port = true}),
             base::Errc::invalid_option);
+}
+
+std::string inherited(int descriptor) { return "fd://" + std::to_string(descriptor); }
+
+bool is_non_blocking(int descriptor) { return ::fcntl(descriptor, F_GETFL) & O_NONBLOCK; }
+bool closes_on_exec(int descriptor) { return ::fcntl(descriptor, F_GETFD) & FD_CLOEXEC; }
+
+TEST(ListenSocket, TakesOverWhatListensAlreadyAndLeavesItOpen) {
+  auto const owned = testing::plain_socket(*Endpoint::parse("127.0.0.1:0"));
+  ASSERT_EQ(::listen(owned.get(), 5), 0);  // at a port of the kernel's choice
+  ASSERT_EQ(::fcntl(owned.get(), F_SETFD, 0), 0);
+  for (int round = 0; round < 2; ++round) {
+    auto const socket = listen_on(inherited(owned.get()));
+    EXPECT_NE(socket.descriptor(), owned.get());
+    EXPECT_NE(socket.endpoint().port(), 0);
+    EXPECT_TRUE(is_non_blocking(socket.descriptor()));
+    EXPECT_TRUE(closes_on_exec(socket.descriptor()));
+    EXPECT_TRUE(closes_on_exec(owned.get())) << "no child of ours gets it by accident";
+    auto const to = *Endpoint::parse("127.0.0.1:" + std::to_string(socket.endpoint().port()));
+    connect_to(to);
+    EXPECT_GE(Descriptor(::accept(socket.descriptor(), nullptr, nullptr)).get(), 0);
+  }
+}
+
+TEST(ListenSocket, UnixPathThatItHasNotMadeStays) {
+  testing::ScratchFolder const folder;
+  auto const path = folder.path() + "/socket";
+  auto const owned = listen_on("unix:" + path);
+  EXPECT_EQ(listen_on(inherited(owned.descriptor())).endpoint().to_string(), "unix:" + path);
+  connect_to(owned.endpoint());
+}
+
+TEST(ListenSocket, ReleasedLeavesDescriptorAndUnixPathToItsNewOwner) {
+  testing::ScratchFolder const folder;
+  auto socket = listen_on("unix:" + folder.path() + "/socket");
+  auto const at = socket.endpoint();
+  Descriptor const mine(socket.release());
+  socket = ListenSocket();
+  connect_to(at);
+  EXPECT_GE(Descriptor(::accept(mine.get(), nullptr, nullptr)).get(), 0);
+}
+
+TEST(ListenSocket, RefusesToTakeOverWhatIsNoListeningStreamSocket) {
+  auto const says = [](int descriptor) {
+    auto const socket = ListenSocket::open(*Endpoint::parse(inherited(descriptor)), {});
+    EXPECT_FALSE(socket);
+    EXPECT_EQ(socket.error().code, base::Errc::invalid_option);
+    return socket.error().detail;
+  };
+  testing::ScratchFolder const folder;
+  Descriptor const file(::open(folder.path().c_str(), O_RDONLY | O_CLOEXEC));
+  EXPECT_NE(says(file.get()).find("is no socket"), std::string::npos);
+  Descriptor const datagrams(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  EXPECT_NE(says(datagrams.get()).find("neither TCP nor"), std::string::npos);
+  auto const silent = testing::plain_socket(*Endpoint::parse("127.0.0.1:0"));
+  EXPECT_NE(says(silent.get()).find("does not listen"), std::string::npos);
+  EXPECT_FALSE(is_non_blocking(silent.get())) << "what is refused is left as it was";
+  EXPECT_NE(says(1'000'000).find("no such descriptor"), std::string::npos);
 }
 
 TEST(ListenSocket, SaysWhenDescriptorsHaveRunOut) {

@@ -1,0 +1,23 @@
+// From the binds that a person writes to the sockets that a pattern accepts from.
+#pragma once
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "millrace/base/error.hpp"
+#include "millrace/net/listener.hpp"
+
+namespace millrace::server {
+
+struct Listening {
+  // Bind by bind; for one socket per loop each bind has as many as there are loops, in their order.
+  std::vector<net::ListenSocket> sockets;
+  std::vector<net::Endpoint> endpoints;  // each address once
+};
+
+// `per_loop`: how many loops want a socket of their own; 0: they share one. A bind like "fd://5,6"
+// brings as many as that or is refused. Nothing is left open on failure.
+base::Result<Listening> open_sockets(const std::vector<std::string>& binds, std::size_t per_loop,
+                                     int backlog);
+
+}  // namespace millrace::server
