@@ -130,6 +130,13 @@ void bind_server(py::module_& module) {
           "drain",
           [](Engine& engine, double patience) { return checked(unwrap(engine.drain(patience))); },
           "seconds"_a)
+      .def(
+          "under_way",
+          [](Engine& engine, std::size_t most, double patience) {
+            auto found = unwrap(engine.under_way(most, patience));
+            return std::pair(std::move(found.oldest), found.silent_loops);
+          },
+          "most"_a, "seconds"_a)
       .def("stop_loops", [](Engine& engine) { unwrap(engine.stop_loops()); })
       .def_property_readonly("endpoints", &Engine::endpoints)
       .def_property_readonly("ports", &Engine::ports)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import logging
 import os
 import threading
-import time
 from collections.abc import Sequence
 from typing import Any
 
 from millrace import _core, chain, observe, patterns
 from millrace.app import App
+from millrace.drain import Drain
 from millrace.http import Request
 from millrace.lifetime import Lifetime
 from millrace.limits import Limits
@@ -20,8 +19,6 @@ from millrace.patterns import Pattern
 from millrace.units import seconds
 
 __all__ = ["Server"]
-
-_log = logging.getLogger("millrace.error")
 
 # Running servers stay alive without a reference, and stop when the interpreter exits.
 _running: set[Server] = set()
@@ -244,14 +241,14 @@ class Server:
     def _stop(self, patience: float) -> None:
         core, lifetime = self._running_core(), self._lifetime
         assert lifetime is not None
-        deadline = time.monotonic() + patience
+        drain = Drain(core, patience, self._hurry.is_set)
+        drain.announce()
         core.stop_accepting()  # raises on a thread of the server's own
         try:
-            self._let_finish(core, deadline)
+            drain.let_finish()
         finally:
             try:
-                left = max(0.0, deadline - time.monotonic())
-                lifetime.leave(left, self._hurry.is_set)
+                lifetime.leave(drain.left, self._hurry.is_set)
             finally:
                 lifetime.detach()
                 core.stop_loops()
@@ -269,14 +266,6 @@ class Server:
         self._make_locks()
         if self._lifetime is not None:
             self._lifetime.unregister()
-
-    def _let_finish(self, core: _core.Server, deadline: float) -> None:
-        """Drain in slices, so that Ctrl-C and a second, hasty stop() are heard."""
-        left = core.drain(0)
-        while left and not self._hurry.is_set() and time.monotonic() < deadline:
-            left = core.drain(min(_SLICE_S, max(0.0, deadline - time.monotonic())))
-        if left:
-            _log.warning("stopping: %d requests under way are cut off", left)
 
     def _running_core(self) -> _core.Server:
         if not self.is_running:
@@ -300,9 +289,6 @@ class Server:
 
 # How soon Ctrl-C is heard, at the latest.
 _GLANCE_S = 0.5
-
-# How long one wait for requests under way takes.
-_SLICE_S = 0.1
 
 
 def _check_app(app: object) -> None:

@@ -47,6 +47,10 @@ Stopping& stopping() {
   return *all;
 }
 
+base::Time deadline_in(double seconds) {
+  return net::Reactor::clock() + static_cast<base::Duration>(std::min(seconds, 1e9) * 1e9);
+}
+
 base::Status not_a_route(const RouteRow& row, const char* why) {
   return base::failure(Errc::invalid_option, {}, "route '" + row.pattern + "': " + why);
 }
@@ -213,8 +217,7 @@ base::Status Engine::stop_accepting() {
 
 base::Result<std::size_t> Engine::drain(double seconds) {
   if (auto status = usable(); !status) return status;
-  auto const deadline =
-      net::Reactor::clock() + static_cast<base::Duration>(std::min(seconds, 1e9) * 1e9);
+  auto const deadline = deadline_in(seconds);
   for (;;) {
     std::size_t left = 0;
     auto const now = net::Reactor::clock();
@@ -226,6 +229,25 @@ base::Result<std::size_t> Engine::drain(double seconds) {
     if (PyErr_CheckSignals() < 0 || now >= deadline || parts_->server->host().connections() == 0)
       return left;
   }
+}
+
+base::Result<WorkUnderWay> Engine::under_way(std::size_t most, double seconds) {
+  if (auto status = usable(); !status) return status;
+  WorkUnderWay result;
+  if (!parts_->is_running) return result;
+  server::UnderWay found;
+  {
+    WithoutGil const unlocked;
+    found = parts_->server->under_way(most, deadline_in(seconds));
+  }
+  for (auto& [what, since] : found.oldest) {
+    // A log takes lines of text, and a target may hold any byte above the controls.
+    std::ranges::replace_if(
+        what, [](char c) { return c < ' ' || c > '~'; }, '?');
+    result.oldest.emplace_back(std::move(what), static_cast<double>(since) / 1e9);
+  }
+  result.silent_loops = found.silent_loops;
+  return result;
 }
 
 base::Status Engine::stop_loops() {

@@ -23,6 +23,13 @@ struct AppHooks {
   Ref app, on_exception, on_background;
 };
 
+// What is under way, for people: "GET /path" and when it came, in seconds of CLOCK_MONOTONIC, and
+// how many loops did not answer.
+struct WorkUnderWay {
+  std::vector<std::pair<std::string, double>> oldest;
+  std::size_t silent_loops = 0;
+};
+
 // Made, used and destroyed with the GIL held, which it gives up wherever it waits. One controlling
 // thread at a time, none of the server's own. Where a function says so, it may fail with a Python
 // exception raised.
@@ -46,6 +53,7 @@ class Engine {
   base::Status stop_accepting();
   base::Result<std::size_t> drain(
       double seconds);  // or a Python exception, which a signal's handler raised
+  base::Result<WorkUnderWay> under_way(std::size_t most, double seconds);
   base::Status stop_loops();
 
   // Borrowed; null and a Python exception where asyncio fails.

@@ -1,5 +1,6 @@
 #include "millrace/conn/exchange.hpp"
 
+#include <algorithm>
 #include <cassert>
 #include <utility>
 
@@ -69,6 +70,16 @@ void Exchange::reset() {
   status_ = 0;
   body_mode_ = BodyMode::unread;
   started_ = head_sent_ = handed_over_ = broken_ = false;
+}
+
+void Exchange::summarize() {
+  auto const method = head.method_text(), path = head.path();
+  auto const of_method = std::min(method.size(), summary_bytes - 1);
+  auto const of_path = std::min(path.size(), summary_bytes - 1 - of_method);
+  auto* at = std::copy_n(method.data(), of_method, summary_.data());
+  *at++ = ' ';
+  at = std::copy_n(path.data(), of_path, at);
+  summary_size_ = static_cast<std::uint8_t>(at - summary_.data());
 }
 
 const net::Endpoint& Exchange::peer() const { return connection_->pump_.peer(); }

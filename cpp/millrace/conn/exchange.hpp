@@ -46,6 +46,9 @@ class Exchange final : public net::Letter {
  public:
   static constexpr std::size_t max_parameters = 16;
 
+  // Bytes of "GET /path" that are kept for those who ask what is under way; longer is cut.
+  static constexpr std::size_t summary_bytes = 64;
+
   http::Head head;
   BodyReader body;
   std::string whole_body;  // filled before the handler runs, where it asked for that
@@ -92,6 +95,7 @@ class Exchange final : public net::Letter {
   friend class ServerConnection;
   struct PartLetter;
   void deliver_part(http::Part&& part, bool last);
+  void summarize();
   void reset();
 
   ServerConnection* connection_ = nullptr;
@@ -107,6 +111,10 @@ class Exchange final : public net::Letter {
   std::size_t collect_limit_ = 0;
   std::size_t credited_ = 0;     // home loop: body bytes the codec was allowed so far
   std::uint64_t bytes_out_ = 0;  // of the body
+  base::Time since_ = 0;         // home loop: when its head came, to the turn
+  // A copy, since a handler on another thread may take the head away.
+  std::array<char, summary_bytes> summary_;
+  std::uint8_t summary_size_ = 0;
   std::uint16_t status_ = 0;
   enum class BodyMode : std::uint8_t { unread, collecting, streaming };
   BodyMode body_mode_ = BodyMode::unread;

@@ -28,6 +28,11 @@ void ConnectionSet::abort_all(const Error& why) {
   }
 }
 
+void ConnectionSet::list_open(std::vector<OpenRequest>& into) const {
+  for (auto* connection = first_; connection; connection = connection->next_)
+    connection->list_open(into);
+}
+
 // ----------------------------------------------------------------------------------------------
 // life
 
@@ -96,6 +101,8 @@ void ServerConnection::open_exchange(http::StreamId stream, http::HeadReceived h
   exchange.stream_ = stream;
   exchange.head = std::move(head.head);
   exchange.body.reset(!head.ends_stream);
+  exchange.since_ = pump_.reactor().now();
+  exchange.summarize();
   exchange.stamping_ = options_.journey;
   if (options_.journey) {
     exchange.stamps.stamp(Moment::ready, ready);
@@ -106,6 +113,12 @@ void ServerConnection::open_exchange(http::StreamId stream, http::HeadReceived h
   open_ = &exchange;
   exchange.handed_over_ = true;
   service_.on_exchange(exchange);
+}
+
+void ServerConnection::list_open(std::vector<OpenRequest>& into) const {
+  for (auto* list : {open_, done_})
+    for (auto* exchange = list; exchange; exchange = exchange->next_)
+      into.push_back({{exchange->summary_.data(), exchange->summary_size_}, exchange->since_});
 }
 
 Exchange* ServerConnection::find(http::StreamId stream) {

@@ -15,6 +15,12 @@ struct ServerConnectionOptions {
   bool journey = true;
 };
 
+// A request whose answer has not left in full.
+struct OpenRequest {
+  std::string what;  // "GET /path", cut at Exchange::summary_bytes
+  base::Time since;
+};
+
 class ServerConnection;
 
 // The connections of one loop. Home loop only.
@@ -25,6 +31,7 @@ class ConnectionSet {
   void go_away();
   // Breaks off all that are left.
   void abort_all(const base::Error& why);
+  void list_open(std::vector<OpenRequest>& into) const;
 
  private:
   friend class ServerConnection;
@@ -61,6 +68,7 @@ class ServerConnection final : public PumpOwner {
 
   void open_exchange(http::StreamId stream, http::HeadReceived head, base::Time ready,
                      base::Time received);
+  void list_open(std::vector<OpenRequest>& into) const;
   Exchange* find(http::StreamId stream);
   void take_data(Exchange& exchange, base::Bytes bytes);
   void take_end(Exchange& exchange, http::Fields trailers);

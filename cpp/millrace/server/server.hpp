@@ -27,6 +27,11 @@ struct Options : HostOptions {
 // Per-loop sink factory's product: who records the journey. Index as the loop's.
 using MakeSink = std::function<std::unique_ptr<trace::Sink>(std::size_t index)>;
 
+struct UnderWay {
+  std::vector<conn::OpenRequest> oldest;  // oldest first
+  std::size_t silent_loops = 0;           // they did not answer in time: something blocks them
+};
+
 // Its life is its host's. The destructor does what is left of it, without waiting for requests.
 class Server final : public conn::Service, private Tenant {
  public:
@@ -36,6 +41,9 @@ class Server final : public conn::Service, private Tenant {
 
   Host& host() { return host_; }
   const Host& host() const { return host_; }
+  // Asks every loop for its open requests. Any thread but a loop's, between Host::run_loops() and
+  // the destructor.
+  UnderWay under_way(std::size_t most, base::Time deadline);
   trace::Sink& sink(std::size_t index) { return *loops_[index]->sink; }
   std::size_t in_flight() const override { return in_flight_.load(std::memory_order_relaxed); }
   const Options& options() const { return options_; }

@@ -181,6 +181,57 @@ TEST_P(EveryPattern, FinishesWhatIsOpenWhenItDrains) {
   EXPECT_TRUE(idle.is_ended());
 }
 
+TEST_P(EveryPattern, SaysWhatIsUnderWayAsFarAsItsLoopsAnswer) {
+  Running running(GetParam());
+  Client first(running.at());
+  first.say("GET /gate?query HTTP/1.1\r\nHost: test\r\n\r\n");
+  while (running.server->in_flight() < 1) std::this_thread::yield();
+  bool const blocks_its_loop = GetParam().run == exec::Run::on_loop;
+  auto const patience = base::seconds(blocks_its_loop ? 0 : 20);
+  auto const found = running.server->under_way(5, net::Reactor::clock() + patience);
+  if (blocks_its_loop) {
+    EXPECT_GE(found.silent_loops, 1u);
+  } else {
+    EXPECT_EQ(found.silent_loops, 0u);
+    ASSERT_EQ(found.oldest.size(), 1u);
+    EXPECT_EQ(found.oldest[0].what, "GET /gate");
+    EXPECT_LE(found.oldest[0].since, net::Reactor::clock());
+  }
+  running.echo.gate.count_down();
+  EXPECT_EQ(first.body(), "/gate");
+  auto const after = running.server->under_way(5, net::Reactor::clock() + base::seconds(20));
+  EXPECT_EQ(after.silent_loops, 0u);
+  EXPECT_TRUE(after.oldest.empty());
+}
+
+TEST(AServer, NamesTheOldestRequestsUpToALimitAndCutsLongPaths) {
+  exec::Recipe recipe;
+  for (auto const& row : exec::recipes())
+    if (row.run == exec::Run::on_workers) recipe = row;
+  Running running(recipe);
+  auto const list = [&](std::size_t most) {
+    return running.server->under_way(most, net::Reactor::clock() + base::seconds(20)).oldest;
+  };
+  std::vector<Client> clients;
+  constexpr std::size_t room = conn::Exchange::summary_bytes - 4;  // beside "GET "
+  std::string const cut(room - 1, 'p');
+  for (auto const& path : {std::string("/gate"), "/" + cut, "/" + cut + "q"}) {
+    clients.emplace_back(running.at());
+    // Its body keeps it open: handlers run when it is whole.
+    clients.back().say("GET " + path + " HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\n");
+    while (list(9).size() < clients.size()) std::this_thread::yield();
+  }
+  auto const all = list(3);
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(all[0].what, "GET /gate");
+  EXPECT_EQ(all[1].what, "GET /" + cut);
+  EXPECT_EQ(all[2].what, all[1].what);  // one byte more does not fit
+  EXPECT_EQ(list(2).size(), 2u);
+  running.echo.gate.count_down();
+  for (auto& client : clients) client.say("x");
+  for (auto& client : clients) EXPECT_EQ(client.body().back(), 'x');
+}
+
 TEST_P(EveryPattern, ConnectionsAtTheLimitAreServedAndOneMoreIsTurnedAway) {
   Running const running(GetParam(), [](Options& o) { o.max_connections = 3; });
   std::vector<Client> inside;
