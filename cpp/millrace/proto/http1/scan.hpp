@@ -25,7 +25,7 @@ class LineScan {
   // For a section whose first line may be the empty one that ends it: trailers.
   static LineScan behind_a_line() {
     LineScan scan;
-    scan.line_feed_1_before_ = 1;
+    scan.line_is_empty_ = true;
     return scan;
   }
 
@@ -33,10 +33,8 @@ class LineScan {
   Outcome operator()(base::ByteView bytes);
 
  private:
-  // 1 or 0, so that they shift into a mask.
-  std::uint8_t carriage_return_before_ = 0;
-  std::uint8_t line_feed_1_before_ = 0;
-  std::uint8_t line_feed_2_before_ = 0;
+  bool carriage_return_before_ = false;  // whose line feed is still to come
+  bool line_is_empty_ = false;           // but for that carriage return
 };
 
 }  // namespace millrace::http1
