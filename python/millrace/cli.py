@@ -17,6 +17,7 @@ commands:
   load URL           put load on a server and report latency
   demo               compare the execution patterns on this machine, in two minutes
   doctor             show what this machine offers, what is missing, and the remedy
+  lab run NAME       run an experiment: prediction, measurement, verdict; `lab list` shows them
 
   COMMAND --help shows a command's options; --version the version.
 
@@ -76,6 +77,12 @@ def _demo(argv: Sequence[str]) -> int:
     return main(argv)
 
 
+def _lab(argv: Sequence[str]) -> int:
+    from millrace.cli_lab import main
+
+    return main(argv)
+
+
 def _doctor(argv: Sequence[str]) -> int:
     from millrace.doctor import main
 
@@ -87,4 +94,5 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "load": _load,
     "demo": _demo,
     "doctor": _doctor,
+    "lab": _lab,
 }

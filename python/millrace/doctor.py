@@ -81,6 +81,7 @@ def findings() -> Iterator[Finding]:
     yield _feature(
         "IPv6", _has_ipv6, "binding [::1] needs IPv6: enable it in the kernel", note=True
     )
+    yield _private_network()
     yield from _libraries()
 
 
@@ -211,6 +212,17 @@ def _has_ipv6() -> bool:
     with socket.socket(socket.AF_INET6) as probe:
         probe.bind(("::1", 0))
     return True
+
+
+def _private_network() -> Finding:
+    from millrace.lab.private_network import PrivateNetwork, PrivateNetworkUnavailable
+
+    try:
+        with PrivateNetwork():
+            return Finding("private network", "there")
+    except PrivateNetworkUnavailable as unavailable:
+        remedy = "without it some of `millrace lab`'s experiments are skipped"
+        return Finding("private network", str(unavailable), "note", remedy)
 
 
 def _libraries() -> Iterator[Finding]:

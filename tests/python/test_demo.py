@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 from typing import get_args
 
 import pytest
-from millrace.lab import charts, demo, report_html
+from millrace.lab import chart_style, charts, demo, report_html
 from millrace.lab.conclusions import conclusions
 from millrace.lab.machine import CpuUse, Machine
 from millrace.lab.pattern_comparison import Cell, Comparison, cells, run
@@ -272,7 +272,7 @@ def test_page_says_in_words_which_value_is_off():
 def test_charts_are_png_files_in_both_themes():
     pytest.importorskip("matplotlib")
     for work in WORKS:
-        for theme in charts.THEMES:
+        for theme in chart_style.THEMES:
             assert charts.draw(invented(), work.name, theme).startswith(b"\x89PNG\r\n")
 
 
@@ -327,7 +327,7 @@ def test_command_measures_every_cell_and_writes_the_report(tmp_path, capsys):
     assert "34 runs in" in told
     assert told.count("• ") == 3
     assert page.startswith("<!doctype html>")
-    if charts.available():
+    if chart_style.available():
         assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == [
             "cpu.png",
             "skew.png",

@@ -2,53 +2,22 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
+from millrace.lab import chart_style
+from millrace.lab.chart_style import INKS, Ink, Theme, to_bytes
 from millrace.lab.pattern_comparison import Cell, Comparison
 from millrace.lab.predictions import Runs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["THEMES", "available", "draw"]
+__all__ = ["draw"]
 
-Theme = Literal["light", "dark"]
-THEMES: tuple[Theme, Theme] = ("light", "dark")
-
-
-@dataclass(frozen=True)
-class _Ink:
-    text: str
-    faint: str
-    native: str
-    python: str
-    coroutine: str
-    ground: str
-
-    def of(self, handler: str) -> str:
-        colours = {Runs.NATIVE: self.native, Runs.PYTHON: self.python}
-        return colours.get(handler, self.coroutine)
-
-
-# Blue and orange are told apart by most colour-blind readers too; legends name them all the same.
-_INK: dict[Theme, _Ink] = {
-    "light": _Ink("#1c2733", "#c9d1da", "#1f6fb2", "#d9772b", "#5b8c3e", "#ffffff"),
-    "dark": _Ink("#e4e9ee", "#46515d", "#6cb2eb", "#f0a35e", "#9ccc7a", "#161b21"),
-}
+# Of these, a theme's first three colours.
+_HANDLERS = (Runs.NATIVE, Runs.PYTHON, Runs.COROUTINE)
 _BAR_HEIGHT = 0.36
-
-
-def available() -> bool:
-    """Return whether matplotlib is here."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        return False
-    return True
 
 
 def draw(comparison: Comparison, work: str, theme: Theme = "light") -> bytes:
@@ -66,8 +35,8 @@ def draw(comparison: Comparison, work: str, theme: Theme = "light") -> bytes:
     """
     cells = [cell for cell in comparison.cells if cell.setup.work.name == work]
     has_late = any("late" in cell.findings for cell in cells)
-    ink = _INK[theme]
-    with _figure(3 if has_late else 2, ink) as (figure, panels):
+    ink = INKS[theme]
+    with chart_style.panels(3 if has_late else 2, ink) as (figure, panels):
         _bars(panels[0], cells, "capacity", 1.0, ink)
         panels[0].set_title("Capacity, requests per second")
         _ranges(panels[1], cells, ink)
@@ -81,44 +50,10 @@ def draw(comparison: Comparison, work: str, theme: Theme = "light") -> bytes:
         figure.legend(
             handles, labels, loc="lower center", ncols=len(labels), frameon=False, fontsize=9
         )
-        target = io.BytesIO()
-        figure.savefig(target, format="png", dpi=144, facecolor=ink.ground)
-    return target.getvalue()
+        return to_bytes(figure)
 
 
-@contextmanager
-def _figure(panels: int, ink: _Ink) -> Iterator[tuple[Any, Sequence[Axes]]]:
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    # A figure of its own instead of pyplot's: no window system, no global state.
-    with rc_context(
-        {
-            "text.color": ink.text,
-            "axes.labelcolor": ink.text,
-            "axes.edgecolor": ink.faint,
-            "axes.titlesize": 10,
-            "axes.titleweight": "bold",
-            "axes.titlelocation": "left",
-            "xtick.color": ink.text,
-            "ytick.color": ink.text,
-            "font.size": 9,
-        }
-    ):
-        figure = Figure(figsize=(10, 3.5))
-        axes = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
-        figure.patch.set_facecolor(ink.ground)
-        for panel in axes:
-            panel.set_facecolor(ink.ground)
-            panel.spines[["top", "right", "left"]].set_visible(False)
-            panel.tick_params(length=0)
-            panel.grid(axis="x", color=ink.faint, linewidth=0.6)
-            panel.set_axisbelow(True)
-        figure.subplots_adjust(left=0.19, right=0.985, top=0.91, bottom=0.2, wspace=0.08)
-        yield figure, axes
-
-
-def _bars(panel: Axes, cells: Sequence[Cell], name: str, scale: float, ink: _Ink) -> None:
+def _bars(panel: Axes, cells: Sequence[Cell], name: str, scale: float, ink: Ink) -> None:
     shown = set()
     for cell, at in _rows(panel, cells):
         finding = cell.findings[name]
@@ -128,7 +63,7 @@ def _bars(panel: Axes, cells: Sequence[Cell], name: str, scale: float, ink: _Ink
             at,
             finding.measured * scale,
             height=_BAR_HEIGHT * 0.9,
-            color=ink.of(cell.setup.handler),
+            color=_colour(ink, cell),
             label=label,
         )
         if finding.prediction is not None:
@@ -146,9 +81,9 @@ def _bars(panel: Axes, cells: Sequence[Cell], name: str, scale: float, ink: _Ink
     panel.set_xlim(left=0)
 
 
-def _ranges(panel: Axes, cells: Sequence[Cell], ink: _Ink) -> None:
+def _ranges(panel: Axes, cells: Sequence[Cell], ink: Ink) -> None:
     for cell, at in _rows(panel, cells):
-        colour = ink.of(cell.setup.handler)
+        colour = _colour(ink, cell)
         p50, p99 = cell.findings["p50"], cell.findings["p99"]
         panel.plot(
             [p50.measured * 1e3, p99.measured * 1e3],
@@ -185,3 +120,7 @@ def _rows(panel: Axes, cells: Sequence[Cell]) -> Iterator[tuple[Cell, float]]:
         else:
             side = -0.5 if cell.setup.handler == Runs.NATIVE else 0.5
             yield cell, names.index(cell.setup.pattern) + side * _BAR_HEIGHT
+
+
+def _colour(ink: Ink, cell: Cell) -> str:
+    return ink.series[_HANDLERS.index(cell.setup.handler)]

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
-from millrace.lab import charts, report_html
+from millrace.lab import chart_style, charts, report_html
 from millrace.lab.comparison_table import Entry, columns_for, entry, wakeup_entries
 from millrace.lab.conclusions import conclusions
 from millrace.lab.machine import Machine
@@ -96,7 +96,7 @@ def write_files(comparison: Comparison, folder: Path) -> list[Path]:
     report = folder / "report.html"
     report.write_text(report_html.page(comparison), encoding="utf-8")
     written = [report]
-    if charts.available():
+    if chart_style.available():
         for work in dict.fromkeys(cell.setup.work.name for cell in comparison.cells):
             path = folder / f"{work}.png"
             path.write_bytes(charts.draw(comparison, work))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Sequence
 from html import escape
-from importlib.resources import files
 
-from millrace.lab import charts, predictions
-from millrace.lab.comparison_table import Column, Entry, columns_for, entry, wakeup_entries
+from millrace.lab import chart_style, charts, predictions
+from millrace.lab.comparison_table import Column, columns_for, entry, wakeup_entries
 from millrace.lab.conclusions import conclusions
+from millrace.lab.html_page import document, pill, themed_chart, value_cell
 from millrace.lab.pattern_comparison import Cell, Comparison
 from millrace.lab.pattern_pictures import EXPLANATIONS, picture
 from millrace.lab.verdicts import Verdict
@@ -84,25 +83,18 @@ _FORMULAS = (
 
 def page(comparison: Comparison) -> str:
     """Return the whole page; charts are in it where matplotlib is installed."""
-    style = files("millrace.lab").joinpath("report_page.css").read_text(encoding="utf-8")
     works = list(dict.fromkeys(cell.setup.work for cell in comparison.cells))
     sections = [_head(comparison), _patterns(comparison)]
     sections += [_work(comparison, work.name, work.title) for work in works]
     sections += [_wakeups(comparison), _formulas(), _method(comparison)]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Execution patterns, measured</title>\n<style>\n{style}</style>\n</head>\n"
-        f"<body>\n<main>\n{''.join(sections)}</main>\n</body>\n</html>\n"
-    )
+    return document("Execution patterns, measured", "".join(sections))
 
 
 def _head(comparison: Comparison) -> str:
     machine = comparison.machine
     verdicts = comparison.verdicts
     tally = "".join(
-        f'<li><span class="pill {_css(verdict)}">{verdicts.count(verdict)} {verdict.value}</span>'
-        "</li>"
+        f"<li>{pill(verdict, f'{verdicts.count(verdict)} {verdict.value}')}</li>"
         for verdict in Verdict
         if verdict in verdicts
     )
@@ -161,10 +153,9 @@ def _wakeups(comparison: Comparison) -> str:
     for run in comparison.wakeups:
         sleeps, busiest = wakeup_entries(run)
         rows += (
-            f"<tr><td><code>{run.wakeup}</code></td>{_cell(sleeps)}{_cell(busiest)}"
+            f"<tr><td><code>{run.wakeup}</code></td>{value_cell(sleeps)}{value_cell(busiest)}"
             f'<td class="words">{_joined(f"{share:.0%}" for share in run.shares)}</td>'
-            f'<td class="words"><span class="pill {_css(run.verdict)}">{run.verdict.value}</span>'
-            "</td></tr>"
+            f'<td class="words">{pill(run.verdict)}</td></tr>'
         )
     return (
         "<h2>Who is woken for a new connection</h2>"
@@ -189,42 +180,20 @@ def _row(cell: Cell, columns: Sequence[Column]) -> str:
         placed = f'<span class="predicted">loops own {_joined(cell.placed)} clients</span>'
     return (
         f"<tr><td><code>{cell.setup.pattern}</code>{placed}</td>{values}"
-        f'<td class="words"><span class="pill {_css(cell.verdict)}">{cell.verdict.value}</span>'
-        f"{why}</td></tr>"
+        f'<td class="words">{pill(cell.verdict)}{why}</td></tr>'
     )
 
 
 def _value(cell: Cell, column: Column) -> str:
     value = entry(cell, column)
-    return '<td class="quiet">–</td>' if value is None else _cell(value)
-
-
-def _cell(value: Entry) -> str:
-    state = {
-        Verdict.NOT_REPRODUCED: (' class="off"', ' <span class="mark">off</span>'),
-        Verdict.INCONCLUSIVE: (' class="doubtful"', ' <span class="mark">?</span>'),
-    }
-    css, mark = state.get(value.verdict, ("", "")) if value.verdict else ("", "")
-    title = escape(f"{value.formula}. {value.reason}" if value.reason else value.formula)
-    return (
-        f'<td{css} title="{title}"><span class="measured">{value.measured}{mark}</span>'
-        f'<span class="predicted">{value.predicted}</span></td>'
-    )
+    return '<td class="quiet">–</td>' if value is None else value_cell(value)
 
 
 def _chart(comparison: Comparison, name: str, title: str) -> str:
-    if not charts.available():
+    if not chart_style.available():
         return ""
-    light, dark = (
-        base64.b64encode(charts.draw(comparison, name, theme)).decode("ascii")
-        for theme in charts.THEMES
-    )
-    alternative = escape(f"Capacity and response times of each pattern, handler {title}")
-    return (
-        '<picture><source media="(prefers-color-scheme: dark)" '
-        f'srcset="data:image/png;base64,{dark}"><img class="chart" alt="{alternative}" '
-        f'src="data:image/png;base64,{light}"></picture>'
-    )
+    alternative = f"Capacity and response times of each pattern, handler {title}"
+    return themed_chart(lambda theme: charts.draw(comparison, name, theme), alternative)
 
 
 def _formulas() -> str:
@@ -298,7 +267,3 @@ def _method(comparison: Comparison) -> str:
 
 def _joined(values: Iterable[object]) -> str:
     return " · ".join(map(str, values))
-
-
-def _css(verdict: Verdict) -> str:
-    return verdict.value.replace(" ", "-")

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from statistics import median
 
-__all__ = ["Finding", "Prediction", "Verdict", "judge", "overall"]
+__all__ = ["Finding", "Prediction", "Verdict", "judge", "judge_rounds", "overall"]
+
+# How sure an interval of the median is, where there are rounds enough.
+_SURE = 0.95
+# More rounds than this are no remedy.
+_MOST_MORE = 1000
 
 
 class Verdict(Enum):
@@ -41,10 +48,17 @@ class Prediction:
     absolute: float = 0.0
     no_test: str = ""
 
+    @property
+    def band(self) -> tuple[float, float]:
+        """Lowest and highest value that it accepts, tolerances added."""
+        return (
+            self.low * (1 - self.relative) - self.absolute,
+            self.high * (1 + self.relative) + self.absolute,
+        )
+
     def accepts(self, measured: float) -> bool:
         """Return whether the value lies in the band, tolerances added."""
-        low = self.low * (1 - self.relative) - self.absolute
-        high = self.high * (1 + self.relative) + self.absolute
+        low, high = self.band
         return low <= measured <= high
 
 
@@ -91,6 +105,63 @@ def judge(measured: float, prediction: Prediction | None, doubts: Iterable[str] 
     doubt = "; ".join(doubts)
     verdict = Verdict.INCONCLUSIVE if doubt else Verdict.NOT_REPRODUCED
     return Finding(measured, prediction, verdict, doubt)
+
+
+def judge_rounds(
+    values: Sequence[float], prediction: Prediction, doubts: Iterable[str] = ()
+) -> Finding:
+    """Compare what several rounds measured with a prediction, by an interval of their median.
+
+    Reproduced when the whole interval lies in the band, not reproduced when all of it lies
+    outside, else inconclusive; the reason says how many more rounds may decide it. The interval is
+    the one of order statistics, which assumes nothing about how values are spread: 95 % sure from
+    six rounds on, and from the smallest to the largest value with fewer.
+
+    Parameters
+    ----------
+    doubts:
+        As of `judge`.
+
+    Examples
+    --------
+    >>> expected = Prediction(10.0, 12.0, "formula")
+    >>> judge_rounds([10.5, 11.0, 11.5], expected).verdict
+    <Verdict.REPRODUCED: 'reproduced'>
+    >>> judge_rounds([11.8, 11.5, 12.1], expected).reason
+    'rounds between 11.5 and 12.1 lie on both sides of 12: 4 more may decide it'
+    """
+    low, high = _median_interval(values)
+    middle = median(values)
+    if prediction.no_test or (prediction.accepts(low) and prediction.accepts(high)):
+        return judge(middle, prediction)
+    least, most = prediction.band
+    if high < least or low > most:
+        return judge(middle, prediction, doubts)
+    edge = least if low < least else most
+    more = _more_rounds(len(values), (high - low) / 2, abs(middle - edge))
+    remedy = f"{more} more may decide it" if more else "more rounds hardly help so near to it"
+    reason = f"rounds between {low:.4g} and {high:.4g} lie on both sides of {edge:.4g}: {remedy}"
+    return Finding(middle, prediction, Verdict.INCONCLUSIVE, "; ".join([reason, *doubts]))
+
+
+def _median_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return a distribution-free interval of the median (David & Nagaraja 2003, 7.1)."""
+    ordered, n = sorted(values), len(values)
+    left_out, outside = 0, 0.0
+    while left_out < (n - 1) // 2:
+        outside += math.comb(n, left_out) / 2**n
+        if 2 * (outside + math.comb(n, left_out + 1) / 2**n) > 1 - _SURE:
+            break
+        left_out += 1
+    return ordered[left_out], ordered[n - 1 - left_out]
+
+
+def _more_rounds(n: int, half_width: float, distance: float) -> int | None:
+    """Return how many are missing, as intervals shrink with the square root of the number."""
+    if distance <= 0:
+        return None
+    more = math.ceil(n * (half_width / distance) ** 2) - n
+    return max(1, more) if more <= _MOST_MORE else None
 
 
 def overall(findings: Iterable[Finding]) -> Verdict:

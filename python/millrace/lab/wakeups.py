@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -11,16 +12,17 @@ from typing import Literal, get_args
 from millrace.app import App
 from millrace.lab.machine import CpuUse, Machine
 from millrace.lab.verdicts import Finding, Prediction, Verdict, judge, overall
-from millrace.patterns import shared_acceptors
+from millrace.patterns import Pattern, shared_acceptors
 from millrace.server import Server
 
-__all__ = ["WakeupRun", "compare_wakeups", "predict_wakeups"]
+__all__ = ["WakeupRun", "Woken", "compare_wakeups", "count_wakeups", "predict_wakeups"]
 
 Wakeup = Literal["blocking", "epoll_exclusive", "epoll"]
 
 CONNECTIONS = 100
-# Long enough that every thread has gone back to sleep before anything else happens.
-PAUSE_S = 0.002
+# How often we look whether every thread has gone back to sleep, and for how long at most.
+GLANCE_S = 0.0002
+PATIENCE_S = 10.0
 # Sleeps for a connection that have other causes, such as the clock's tick once a second.
 SLEEPS_SLACK = 0.5
 SHARE_TOLERANCE = 0.10
@@ -95,37 +97,84 @@ def compare_wakeups(
     return [_run(wakeup, threads, connections, cores) for wakeup in get_args(Wakeup)]
 
 
-def _run(wakeup: Wakeup, threads: int, connections: int, cores: int) -> WakeupRun:
+@dataclass(frozen=True)
+class Woken:
+    """What happened while connections came one at a time.
+
+    Attributes
+    ----------
+    accepts:
+        Connections that each loop took.
+    sleeps:
+        Voluntary context switches of all the server's threads: each wake-up ends in one.
+    """
+
+    accepts: tuple[int, ...]
+    sleeps: int
+
+    @property
+    def connections(self) -> int:
+        return sum(self.accepts)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Of the connections, per loop."""
+        return tuple(count / max(1, self.connections) for count in self.accepts)
+
+
+def count_wakeups(pattern: Pattern, connections: int) -> Woken:
+    """Open and close connections one at a time, each when every thread of the server is asleep.
+
+    Examples
+    --------
+    >>> from millrace import patterns
+    >>> count_wakeups(patterns.reuseport_shards(loops=2), 5).connections
+    5
+    """
     app = App()
     app.respond("/", "ok")
-    pattern = shared_acceptors(threads=threads, wakeup=wakeup)
     strangers = _threads()
     with Server(app, pattern=pattern, journey=False) as server:
+
+        def is_quiet(accepted: int, is_open: bool) -> bool:
+            stats = server.stats()
+            arrived = stats.total("accepts") == accepted
+            settled = stats.total("connections_open") == is_open
+            return arrived and settled and all(map(_is_asleep, ours))
+
         # Acceptors that block are threads of their own, which the loops' counters do not know.
         ours = _threads() - strangers
-        time.sleep(10 * PAUSE_S)
-        used = CpuUse.now()
-        before, slept_before = server.stats(), _sleeps(ours)
-        for _ in range(connections):
+        _wait_until(lambda: is_quiet(0, False))
+        slept_before = _sleeps(ours)
+        for ordinal in range(1, connections + 1):
             with socket.create_connection(("127.0.0.1", server.port)):
-                time.sleep(PAUSE_S)
-            time.sleep(PAUSE_S)
-        after, slept = server.stats(), _sleeps(ours) - slept_before
-        doubts = CpuUse.now().doubts_since(used, cores)
-    accepts = [
-        late["accepts"] - early["accepts"]
-        for early, late in zip(before.loops, after.loops, strict=True)
-    ]
-    shares = tuple(count / max(1, sum(accepts)) for count in accepts)
+                _wait_until(lambda: is_quiet(ordinal, True))  # noqa: B023  # called before it changes
+            _wait_until(lambda: is_quiet(ordinal, False))  # noqa: B023
+        accepts = tuple(loop["accepts"] for loop in server.stats().loops)
+        return Woken(accepts, _sleeps(ours) - slept_before)
+
+
+def _run(wakeup: Wakeup, threads: int, connections: int, cores: int) -> WakeupRun:
+    used = CpuUse.now()
+    woken = count_wakeups(shared_acceptors(threads=threads, wakeup=wakeup), connections)
+    doubts = CpuUse.now().doubts_since(used, cores)
     sleeps, busiest = predict_wakeups(wakeup, threads)
     return WakeupRun(
         wakeup=wakeup,
         threads=threads,
         connections=connections,
-        shares=shares,
-        sleeps=judge(slept / connections, sleeps, doubts),
-        busiest=judge(max(shares), busiest, doubts),
+        shares=woken.shares,
+        sleeps=judge(woken.sleeps / connections, sleeps, doubts),
+        busiest=judge(max(woken.shares), busiest, doubts),
     )
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the server's threads did not come to rest within {PATIENCE_S:g} s")
+        time.sleep(GLANCE_S)
 
 
 def _threads() -> set[Path]:
@@ -143,3 +192,8 @@ def _sleeps(threads: set[Path]) -> int:
         )
         if name == "voluntary_ctxt_switches"
     )
+
+
+def _is_asleep(thread: Path) -> bool:
+    # The name before the state is in brackets, and may itself hold anything (proc_pid_stat(5)).
+    return (thread / "stat").read_text(encoding="utf-8").rpartition(") ")[2].startswith("S")

@@ -1,0 +1,155 @@
+"""What threads and processes bring under CPython's lock, for handlers that compute or wait."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Iterable
+from functools import partial
+
+from millrace.app import App
+from millrace.http import Request
+from millrace.lab.experiment import Claim, Experiment, Quantity, Run
+from millrace.lab.load import load
+from millrace.lab.verdicts import Prediction
+from millrace.lab.work import Price, Work, native_work
+from millrace.patterns import Pattern, acceptor_queue_workers, single_thread
+from millrace.server import Server
+
+__all__ = ["experiment"]
+
+WORKERS = 4
+# Twice the workers, so that none is ever without a request.
+CLIENTS = 2 * WORKERS
+COMPUTE_S = 0.005
+WAIT_S = 0.020
+SECONDS = 0.8
+QUICK_SECONDS = 0.4
+# As long as it takes until all clients have been served once and stand in line.
+WARMUP_S = 0.2
+TOLERANCE = 0.10
+
+_COMPUTING = Work("compute", "computes 5 ms", Price(cpu=COMPUTE_S))
+# Functions that are called through PyDLL keep the lock.
+_usleep_with_the_lock = ctypes.PyDLL(None).usleep
+# When each request of this process began to wait.
+_waits: list[float] = []
+
+
+def experiment() -> Experiment:
+    """Return the experiment ``threads-vs-processes``."""
+    one = single_thread()
+    threads = acceptor_queue_workers(workers=WORKERS)
+    alone = Prediction(1 / COMPUTE_S, 1 / COMPUTE_S, "1 / cpu", relative=TOLERANCE)
+    waits = WORKERS / WAIT_S
+    return Experiment(
+        name="threads-vs-processes",
+        question="What do threads bring, and what processes, when handlers are Python functions?",
+        formula="computing: 1 / cpu with any number of threads, min(n, cores) / cpu with n "
+        "processes; waiting: n / wait with n of either",
+        source="Python/C API, thread state and the global interpreter lock; Denning & Buzen 1978, "
+        "asymptotic bounds",
+        quantities=[
+            Quantity("rate", "Answered", "requests/s"),
+            Quantity("at_once", "Waiting at once", "handlers"),
+        ],
+        arms={
+            "computes, 1 thread": partial(_serve, path="/compute", pattern=one),
+            f"computes, {WORKERS} threads": partial(_serve, path="/compute", pattern=threads),
+            "waits, 1 thread": partial(_serve, path="/wait", pattern=one),
+            f"waits, {WORKERS} threads": partial(_serve, path="/wait", pattern=threads),
+        },
+        claims=[
+            Claim("computes, 1 thread", "rate", alone, "One thread has one core.", by="clock"),
+            Claim(
+                f"computes, {WORKERS} threads",
+                "rate",
+                alone,
+                "More threads compute no faster: one at a time holds the interpreter's lock.",
+                by="clock",
+            ),
+            Claim(
+                "waits, 1 thread",
+                "rate",
+                Prediction(1 / WAIT_S, 1 / WAIT_S, "1 / wait", relative=TOLERANCE),
+                "One thread waits for one thing at a time.",
+                by="clock",
+            ),
+            Claim(
+                f"waits, {WORKERS} threads",
+                "rate",
+                Prediction(waits, waits, "n / wait", relative=TOLERANCE),
+                "Who waits has given the lock back, so each thread adds its own.",
+                by="clock",
+            ),
+            Claim(
+                f"waits, {WORKERS} threads",
+                "at_once",
+                Prediction(WORKERS, WORKERS, "n", relative=0.25),
+                "As many handlers wait at once as there are threads.",
+            ),
+        ],
+        without_cause="the lock's rule: what computes does so outside the lock, and what waits "
+        "keeps it",
+        rounds=4,
+        quick_rounds=1,
+    )
+
+
+def _app(run: Run) -> App:
+    """Return an app that computes with the lock and waits without it, or the other way round."""
+    app = App()
+    if run.without_cause:
+        native_work(app, "/compute", _COMPUTING)
+        app.get("/wait")(_wait_with_the_lock)
+    else:
+        app.get("/compute")(_compute)
+        app.get("/wait")(_wait)
+    return app
+
+
+def _compute(request: Request) -> str:
+    end = time.thread_time() + COMPUTE_S
+    while time.thread_time() < end:
+        pass
+    return "done"
+
+
+def _wait(request: Request) -> str:
+    _waits.append(time.monotonic())
+    time.sleep(WAIT_S)
+    return "done"
+
+
+def _wait_with_the_lock(request: Request) -> str:
+    _waits.append(time.monotonic())
+    _usleep_with_the_lock(round(WAIT_S * 1e6))
+    return "done"
+
+
+def _serve(run: Run, *, path: str, pattern: Pattern) -> dict[str, float]:
+    _waits.clear()
+    with Server(_app(run), pattern=pattern, journey=False) as server:
+        result = load(
+            server.url + path,
+            connections=CLIENTS,
+            duration=QUICK_SECONDS if run.quick else SECONDS,
+            warmup=WARMUP_S,
+        )
+    assert not result.errors, result
+    # N clients that do not think: X = N / R (Denning & Buzen 1978). Unlike a count over a stretch
+    # of time, this does not depend on which requests are under way at its ends.
+    values = {"rate": CLIENTS / result.mean}
+    if _waits:
+        values["at_once"] = _at_once(_waits)
+    return values
+
+
+def _at_once(starts: Iterable[float]) -> float:
+    """Return how many waited on average while anybody did."""
+    count, covered, end = 0, 0.0, float("-inf")
+    for start in sorted(starts):
+        count += 1
+        covered += min(WAIT_S, start + WAIT_S - end)
+        end = start + WAIT_S
+    return count * WAIT_S / covered
