@@ -5,20 +5,22 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
-from millrace import patterns, process
+from millrace import cli_operating, patterns, process
 from millrace.app import App
 from millrace.cli_options import Each, Parser, count, descriptor, duration, port_number, reader
 from millrace.limits import Limits
+from millrace.logs import configure_logging
 from millrace.server import Server
 
 __all__ = ["main"]
 
 _EXAMPLES = """\
 Every option has an environment variable, MILLRACE_PORT for --port; the option wins.
-The exit code is 3 where the server cannot start.
+The exit code is 3 where the server cannot start, 2 where an option is wrong.
 
 examples:
   millrace serve hello:app
@@ -57,10 +59,23 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     if options.app is None:
         parser.error("no app is named: write it as module:app, for instance hello:app")
-    _check_address(parser, options, argv)
-    process.configure_logging(log_level=options.log_level, log_config=options.log_config)
-    app = process.find_app(options.app, app_dir=options.app_dir, factory=options.factory)
-    process.serve(_server(parser, options, app))
+    named = _check_address(parser, options, argv)
+    if options.error_log is not None and options.log_config is not None:
+        parser.error("--error-log and --log-config exclude each other: name the file in the latter")
+    with ExitStack() as stack:
+        with process.starting():
+            configure_logging(
+                log_level=options.log_level,
+                log_config=options.log_config,
+                error_log=options.error_log,
+            )
+            handed_over = cli_operating.handed_over()
+            if handed_over and named:
+                parser.error(f"{named[0]} and the sockets of LISTEN_FDS exclude each other: "
+                             "leave one out")  # fmt: skip
+            binds = cli_operating.prepare(options, handed_over or _binds(options), stack)
+        app = process.find_app(options.app, app_dir=options.app_dir, factory=options.factory)
+        process.serve(_server(parser, options, app, binds))
     return 0
 
 
@@ -101,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--log-config", metavar="FILE", help="logging configuration, .json or .ini")
     levels = ("critical", "error", "warning", "info", "debug")
     add("--log-level", choices=levels, default="info", help="(info)")
+    cli_operating.add_options(parser)
     add("--limit-concurrency", type=count, metavar="N", help="requests under way; more are 503")
     add("--backlog", type=count, metavar="N", help="connections the kernel keeps for us")
     add("--timeout-keep-alive", type=duration, metavar="TIME", help="idle time; 75 or 75s")
@@ -184,12 +200,14 @@ def _unquoted(value: str) -> str:
 
 def _check_address(
     parser: argparse.ArgumentParser, options: argparse.Namespace, argv: Sequence[str]
-) -> None:
+) -> list[str]:
+    """Return the flags that say where to listen."""
     given = {argument.split("=")[0] for argument in argv}
     named = [flag for flag in ("--bind", "--fd", "--uds") if getattr(options, flag[2:]) is not None]
     named += [flag for flag in ("--host", "--port") if flag in given]
     if len(named) > 1 and named[0] not in ("--host", "--port"):
         parser.error(f"{named[0]} and {named[1]} exclude each other: leave one out")
+    return named
 
 
 def _binds(options: argparse.Namespace) -> list[str]:
@@ -202,7 +220,9 @@ def _binds(options: argparse.Namespace) -> list[str]:
     return [process.join_address(options.host, options.port)]
 
 
-def _server(parser: argparse.ArgumentParser, options: argparse.Namespace, app: App) -> Server:
+def _server(
+    parser: argparse.ArgumentParser, options: argparse.Namespace, app: App, binds: list[str]
+) -> Server:
     limits = {
         "max_in_flight": options.limit_concurrency,
         "idle_timeout": options.timeout_keep_alive,
@@ -210,7 +230,7 @@ def _server(parser: argparse.ArgumentParser, options: argparse.Namespace, app: A
     try:
         return Server(
             app,
-            bind=_binds(options),
+            bind=binds,
             pattern=options.pattern,
             limits=Limits(**{name: value for name, value in limits.items() if value is not None}),
             http=options.http,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import faulthandler
 import importlib
 import logging
-import logging.config
+import os
 import signal
 import sys
 import threading
@@ -12,14 +14,16 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from types import FrameType
 from typing import Any, NoReturn
 
+from millrace import logs
 from millrace.app import App
 from millrace.limits import Limits
+from millrace.logs import configure_logging, reopen_logs
+from millrace.notify import Notifier, Watchdog
 from millrace.patterns import Pattern
 from millrace.server import Server
+from millrace.signals import Signals, hear
 
 __all__ = [
     "START_FAILED",
@@ -28,7 +32,9 @@ __all__ = [
     "find_app",
     "import_app",
     "run",
+    "sentence_of",
     "serve",
+    "starting",
 ]
 
 _log = logging.getLogger("millrace.error")
@@ -36,7 +42,19 @@ _log = logging.getLogger("millrace.error")
 # The exit code of a server that could not start, as uvicorn has it.
 START_FAILED = 3
 
-# How soon a signal is heard, at the latest.
+# What helps where the system's word for an error stands at the end of a line.
+_REMEDIES = {
+    errno.EADDRINUSE: "stop what listens there, or choose another address",
+    errno.EADDRNOTAVAIL: "choose an address of this machine, or 0.0.0.0 for all of them",
+    errno.EACCES: "choose another, or start as root with --user (ports below 1024 are root's)",
+    errno.ENOENT: "make the folder first",
+}
+
+# What a stop may take beyond the time for requests: lifespans close their pools in it. After a
+# second signal it is all there is.
+_END_S = 10.0
+
+# For a thread that has said its last word.
 _GLANCE_S = 0.5
 
 
@@ -99,27 +117,42 @@ def run(
 
 
 def serve(server: Server) -> None:
-    """Start a server and keep it until a signal says to stop; exit with 3 where it cannot start."""
-    with _signals() as signals:
-        try:
+    """Start a server and keep it until a signal says to stop; exit with 3 where it cannot start.
+
+    SIGINT and SIGTERM stop it, SIGUSR1 opens its log files anew, and a service manager that asks
+    for it is notified; see ``docs/operating.md``.
+    """
+    notifier = Notifier(os.environ)
+    with hear() as signals:
+        with starting():
             server.start()
-        except Exception as error:
-            _fail_to_start(error)
-        except KeyboardInterrupt:
-            _fail_to_start("it was interrupted")
         signals.has_started = True
-        _log.info("serving on %s (%r); Ctrl-C stops", ", ".join(server.urls), server.pattern)
-        signals.get()
-        _stop(server, signals)
+        where = ", ".join(server.urls)
+        _log.info("serving on %s (%r); Ctrl-C stops", where, server.pattern)
+        with Watchdog(notifier, server.blocked_loops):
+            notifier.ready(f"serving on {where}")
+            _live(signals, notifier, where)
+            notifier.stopping("requests under way may finish")
+            _stop(server, signals)
     _log.info("stopped")
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """Exit with 3 and one line on the log where the block fails, with 0 where a signal stops it."""
+    try:
+        yield
+    except Exception as error:
+        _fail_to_start(error)
+    except KeyboardInterrupt:
+        _log.info("stopped before it served")
+        sys.exit(0)
 
 
 def find_app(target: str, *, app_dir: str = ".", factory: bool = False) -> App:
     """Return what `import_app` returns; exit with 3 and one line on the log where it fails."""
-    try:
+    with starting():
         return import_app(target, app_dir=app_dir, factory=factory)
-    except Exception as error:
-        _fail_to_start(error)
 
 
 def import_app(target: str, *, app_dir: str = ".", factory: bool = False) -> App:
@@ -158,71 +191,25 @@ def import_app(target: str, *, app_dir: str = ".", factory: bool = False) -> App
     return _checked(found, target, factory=factory)
 
 
-def configure_logging(*, log_level: str = "info", log_config: str | None = None) -> None:
-    """Send the logger ``millrace`` to the standard error, where logging is not configured yet.
-
-    Parameters
-    ----------
-    log_level:
-        critical, error, warning, info or debug.
-    log_config:
-        A file for `logging.config`: JSON where its name ends in ``.json``, else the ini form.
-    """
-    if log_config is not None:
-        _read_log_config(log_config)
-        return
-    log = logging.getLogger("millrace")
-    log.setLevel(log_level.upper())
-    if not log.hasHandlers():
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-        log.addHandler(handler)
-
-
 def join_address(host: str, port: int) -> str:
     """Return host and port as one text, IPv6 addresses in brackets."""
     return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
 
 
-class _Signals:
-    """The signals that came, for the main thread, where Python runs their handlers."""
-
-    def __init__(self) -> None:
-        # Not an Event: only this queue may be filled by a handler that interrupts its own reader.
-        self.queue: SimpleQueue[bool] = SimpleQueue()
-        self.has_started = False
-
-    def get(self) -> bool:
-        """Return True when a signal came, False when the stopping is over."""
-        while True:
-            try:
-                # In glances: a signal that comes just before a wait begins would not end it.
-                return self.queue.get(timeout=_GLANCE_S)
-            except Empty:
-                pass
-
-    def on_signal(self, number: int, frame: FrameType | None) -> None:
-        if not self.has_started:
-            raise KeyboardInterrupt
-        self.queue.put(True)
+def _live(signals: Signals, notifier: Notifier, where: str) -> None:
+    """Do what signals say, until one says to stop."""
+    while (number := signals.get()) is not None and not signals.means_stop(number):
+        if number == signal.SIGHUP:
+            _log.info("SIGHUP: one process cannot reload its code, so only its logs are re-opened")
+            notifier.reloading()
+            reopen_logs()
+            notifier.ready(f"serving on {where}")
+        else:
+            reopen_logs()
 
 
-@contextmanager
-def _signals() -> Iterator[_Signals]:
-    signals = _Signals()
-    if threading.current_thread() is not threading.main_thread():
-        raise RuntimeError("run() handles signals, so it needs the main thread: use Server instead")
-    numbers: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, signals.on_signal) for number in numbers}
-    try:
-        yield signals
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _stop(server: Server, signals: _Signals) -> None:
-    """Stop on another thread, so that this one hears the second signal."""
+def _stop(server: Server, signals: Signals) -> None:
+    """Stop on another thread, so that this one hears the second signal, and has the last word."""
     _log.info("stopping: requests under way may finish; a second signal cuts them off")
     failure: list[BaseException] = []
 
@@ -231,14 +218,33 @@ def _stop(server: Server, signals: _Signals) -> None:
             server.stop()
         except Exception as error:
             failure.append(error)
-        signals.queue.put(False)
+        signals.wake()
 
-    threading.Thread(target=stop, name="millrace-stop").start()
-    while signals.get():
-        server.hurry()
+    stopping = threading.Thread(target=stop, name="millrace-stop", daemon=True)
+    stopping.start()
+    patience = server.drain_s + _END_S
+    while (number := signals.get(patience)) is not None:
+        if signals.means_stop(number):
+            if server.is_hurried:
+                break
+            server.hurry()
+            patience = _END_S
+        else:
+            reopen_logs()
+    stopping.join(_GLANCE_S)
+    if stopping.is_alive():
+        _abandon()
     if failure:
         _log.error("stopping failed", exc_info=failure[0])
         sys.exit(1)
+
+
+def _abandon() -> NoReturn:
+    """End without the threads that do not: a handler, or a lifespan, is somewhere for good."""
+    _log.error("stopping: threads do not end; leaving without them, their stacks follow")
+    faulthandler.dump_traceback()
+    logging.shutdown()
+    os._exit(1)
 
 
 def _checked(found: Any, target: str, *, factory: bool) -> App:
@@ -254,27 +260,29 @@ def _checked(found: Any, target: str, *, factory: bool) -> App:
     return found
 
 
-def _read_log_config(path: str) -> None:
-    if path.endswith(".json"):
-        import json
-
-        logging.config.dictConfig(json.loads(Path(path).read_text(encoding="utf-8")))
-    else:
-        logging.config.fileConfig(path, disable_existing_loggers=False)
-
-
-def _fail_to_start(why: Exception | str) -> NoReturn:
+def _fail_to_start(error: Exception) -> NoReturn:
     """One clear line; the traceback is for those who ask for it with the level debug."""
-    _log.error("the server cannot start: %s", why if isinstance(why, str) else _sentence(why))
-    if isinstance(why, Exception):
-        _log.debug("where it failed", exc_info=why)
+    line = f"the server cannot start: {_with_remedy(sentence_of(error))}"
+    _log.error("%s", line)
+    if logs.files():
+        print(f"ERROR: {line}", file=sys.stderr)
+    _log.debug("where it failed", exc_info=error)
     sys.exit(START_FAILED)
 
 
-def _sentence(error: Exception) -> str:
-    """What happened and, where it was not in this package, its kind and where it happened."""
-    frames = traceback.extract_tb(error.__traceback__)
-    text = str(error) or type(error).__name__
+def _with_remedy(sentence: str) -> str:
+    for number, remedy in _REMEDIES.items():
+        if sentence.endswith(os.strerror(number)):
+            return f"{sentence}; {remedy}"
+    return sentence
+
+
+def sentence_of(error: BaseException) -> str:
+    """What happened, in one line; where it was not in this package, its kind and where as well."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error.msg} ({error.filename}, line {error.lineno})"
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename[:1] != "<"]
     own = str(Path(__file__).parent)
     if not frames or frames[-1].filename.startswith(own):
         return text

@@ -155,6 +155,36 @@ class Server:
         """Who accepts, who owns connections, who runs handlers."""
         return self._pattern
 
+    @property
+    def drain_s(self) -> float:
+        """What `stop` gives to requests under way, in seconds."""
+        return self._drain_s
+
+    @property
+    def is_hurried(self) -> bool:
+        """Whether `hurry` has been called since it started."""
+        return self._hurry.is_set()
+
+    def blocked_loops(self, patience: float | str = "500ms") -> int:
+        """Count the loops that do not answer in time, because something blocks them.
+
+        A handler that computes or waits on its loop does so, and nothing else of that loop moves
+        meanwhile. 0 where the server does not run.
+
+        Parameters
+        ----------
+        patience:
+            How long they may take.
+
+        Examples
+        --------
+        >>> with Server(App()) as server:
+        ...     server.blocked_loops()
+        0
+        """
+        core = self._core
+        return 0 if core is None else core.under_way(0, seconds(patience))[1]
+
     def hurry(self) -> None:
         """Make a `stop` that waits in another thread cut off what is under way."""
         self._hurry.set()

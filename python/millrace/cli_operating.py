@@ -1,0 +1,79 @@
+"""The options of ``millrace serve`` that are an operator's: users, log files, a service manager."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from contextlib import ExitStack
+
+from millrace import logs, users
+from millrace.cli_options import reader
+from millrace.listening import opened
+from millrace.notify import take_sockets
+
+__all__ = ["add_options", "handed_over", "prepare"]
+
+_log = logging.getLogger("millrace.error")
+
+
+@reader
+def _umask(text: str) -> int:
+    try:
+        mask = int(text, 8)
+    except ValueError:
+        mask = -1
+    if not 0 <= mask <= 0o777:
+        raise ValueError(f"{text!r} is no file mode mask: write it in octal, such as 027")
+    return mask
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add them."""
+    add = parser.add_argument
+    add("--error-log", metavar="FILE", help="log to a file, re-opened on SIGUSR1, not to stderr")
+    add("--user", metavar="NAME", help="serve as this user, once the addresses are bound")
+    add("--group", metavar="NAME", help="serve with this group instead of the user's own")
+    add("--umask", type=_umask, metavar="MASK", help="of files and Unix sockets, in octal")
+
+
+def handed_over() -> list[str]:
+    """Return the addresses of the sockets that a service manager has opened for us.
+
+    Raises
+    ------
+    ValueError
+        It contradicts itself about them.
+    """
+    sockets = take_sockets(os.environ)
+    if sockets:
+        text = ", ".join(f"{one.name} ({one.bind})" for one in sockets)
+        _log.info("the service manager hands over: %s", text)
+    return [one.bind for one in sockets]
+
+
+def prepare(options: argparse.Namespace, binds: list[str], stack: ExitStack) -> list[str]:
+    """Do what has to be done as root, then give it up; return the addresses as they are now.
+
+    Before the app is imported, so that none of its code runs as root and what it makes belongs to
+    the user, and before any thread starts, so that all of them are the user's.
+
+    Raises
+    ------
+    OSError, ValueError
+        There is no such user, or it takes root to become it, or an address cannot be bound.
+    """
+    if options.umask is not None:
+        os.umask(options.umask)
+    if options.user is None and options.group is None:
+        return binds
+    identity = users.find_identity(options.user, options.group)
+    users.check_may_become(identity)
+    bound = stack.enter_context(opened(binds, pattern=options.pattern, backlog=options.backlog))
+    for bind in binds:
+        if bind.startswith("unix:"):
+            os.chown(bind.removeprefix("unix:"), identity.user, identity.group)
+    for file in logs.files():
+        file.give_to(identity.user, identity.group)
+    users.become(identity)
+    return bound

@@ -1,0 +1,62 @@
+"""Listening sockets that are opened before there is a server, and outlive several of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from millrace import _core
+from millrace.patterns import Pattern
+
+__all__ = ["descriptors_of", "opened"]
+
+
+@contextmanager
+def opened(
+    binds: Sequence[str], *, pattern: Pattern | None, backlog: int | None
+) -> Iterator[list[str]]:
+    """Open what a `Server` with these options would, as ``fd://`` addresses for it.
+
+    At the end the sockets are closed and the Unix paths that were made are removed.
+
+    Raises
+    ------
+    OSError, ValueError
+        An address cannot be listened on.
+    """
+    with contextlib.ExitStack() as stack:
+        yield [_open(bind, stack, _sockets_per_bind(pattern), backlog) for bind in binds]
+
+
+def descriptors_of(binds: Sequence[str]) -> list[int]:
+    """Return the descriptors that ``fd://`` addresses name."""
+    return [int(text) for bind in binds for text in bind.removeprefix("fd://").split(",")]
+
+
+def _open(bind: str, stack: contextlib.ExitStack, count: int, backlog: int | None) -> str:
+    if bind.startswith("fd://"):
+        return bind
+    options = {} if backlog is None else {"backlog": backlog}
+    found: list[int] = []
+    for _ in range(count):
+        descriptor, bind = _core.open_listening_socket(bind, reuse_port=count > 1, **options)
+        stack.callback(os.close, descriptor)
+        found.append(descriptor)
+    if bind.startswith("unix:"):
+        stack.callback(_remove, Path(bind.removeprefix("unix:")))
+    return f"fd://{','.join(map(str, found))}"
+
+
+def _remove(path: Path) -> None:
+    # The folder may be root's, who this process was; a path that is left is replaced by the next.
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def _sockets_per_bind(pattern: Pattern | None) -> int:
+    if pattern is None or pattern.accept != "socket_per_loop":
+        return 1
+    return pattern.recipe().loops

@@ -1,0 +1,185 @@
+"""sd_notify(3), the watchdog, and sockets that a service manager hands over."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import threading
+
+import millrace as mr
+import pytest
+from millrace.notify import Notifier, Watchdog, take_sockets
+
+from tests.python.wire import PATIENCE_S, Signal, Wire, eventually, request
+
+HELLO = "import millrace as mr\napp = mr.App()\napp.respond('/', 'hello')\n"
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request, tmp_path):
+    """A socket that hears what a service manager would, and its name for NOTIFY_SOCKET."""
+    name = str(tmp_path / "notify") if request.param == "path" else f"@millrace-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+        heard.bind(name.replace("@", "\0"))
+        heard.settimeout(PATIENCE_S)
+        yield heard, name
+
+
+def next_message(heard, key):
+    """The next message with this variable, as a dict."""
+    while True:
+        lines = heard.recv(4096).decode().split("\n")
+        message = dict(line.split("=", 1) for line in lines)
+        if key in message:
+            return message
+
+
+def test_a_service_manager_hears_of_the_whole_life(script, manager):
+    heard, name = manager
+    program = script(
+        arguments=["-m", "millrace", "serve", "hello:app", "--port", "0"],
+        files={"hello.py": HELLO},
+        env={"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "200000"},
+    )
+    ready = next_message(heard, "READY")
+    assert ready["READY"] == "1"
+    assert ready["STATUS"].startswith("serving on http://127.0.0.1:")
+    for _ in range(3):
+        assert next_message(heard, "WATCHDOG") == {"WATCHDOG": "1"}
+    program.process.send_signal(signal.SIGHUP)
+    reloading = next_message(heard, "RELOADING")
+    assert reloading["RELOADING"] == "1"
+    assert int(reloading["MONOTONIC_USEC"]) > 0
+    assert next_message(heard, "READY")["STATUS"] == ready["STATUS"]
+    program.process.send_signal(signal.SIGTERM)
+    assert next_message(heard, "STOPPING")["STOPPING"] == "1"
+    assert program.finish()[0] == 0
+
+
+def test_the_variables_are_not_for_children():
+    environment = {
+        "NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "1000", "WATCHDOG_PID": str(os.getpid()),
+        "LISTEN_FDS": "0", "LISTEN_PID": str(os.getpid()), "OTHER": "stays",
+    }  # fmt: skip
+    assert Notifier(environment).watchdog_s == 0.001
+    assert take_sockets(environment) == []
+    assert environment == {"OTHER": "stays"}
+
+
+def test_variables_of_another_process_mean_nothing():
+    environment = {"WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1"}
+    assert Notifier(environment).watchdog_s is None
+    assert take_sockets({"LISTEN_FDS": "2", "LISTEN_PID": "1"}) == []
+    assert take_sockets({}) == []
+
+
+@pytest.mark.parametrize("usec", ["0", "soon", "-5"])
+def test_a_watchdog_time_that_is_none_is_said_and_left(usec, caplog):
+    assert Notifier({"WATCHDOG_USEC": usec}).watchdog_s is None
+    assert "is no time in microseconds" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("count", "names", "says"),
+    [("two", None, "not a number of sockets"), ("2", "a:b:c", "not as many sockets")],
+)
+def test_a_contradiction_about_sockets_is_refused(count, names, says):
+    environment = {"LISTEN_FDS": count, "LISTEN_PID": str(os.getpid())}
+    if names:
+        environment["LISTEN_FDNAMES"] = names
+    with pytest.raises(ValueError, match=says):
+        take_sockets(environment)
+
+
+def test_a_manager_that_is_gone_is_said_once_and_harms_nothing(tmp_path, caplog):
+    notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")})
+    for _ in range(3):
+        notifier.alive()
+    assert caplog.text.count("cannot notify the service manager") == 1
+    Notifier({"NOTIFY_SOCKET": "vsock:2:1234"}).ready("x")
+    assert "is no Unix socket" in caplog.text
+
+
+class Heard:
+    """A notifier that writes down when it was alive, among the lines of the log."""
+
+    watchdog_s = 0.04
+
+    def __init__(self, caplog):
+        self.caplog = caplog
+        self.alive_at: list[int] = []
+
+    def alive(self):
+        self.alive_at.append(len(self.caplog.records))
+
+
+def test_there_is_no_sign_of_life_while_a_handler_blocks_its_loop(caplog):
+    app, entered, leave = mr.App(), Signal(), threading.Event()
+
+    @app.get("/")
+    def block(request):
+        entered.set()
+        assert leave.wait(PATIENCE_S)
+        return "done"
+
+    heard = Heard(caplog)
+    with mr.Server(app) as server, Watchdog(heard, server.blocked_loops), Wire(server) as wire:
+        eventually(lambda: len(heard.alive_at) >= 2)
+        wire.send(request("GET", "/"))
+        entered.expect()
+        first = len(caplog.records)
+        eventually(lambda: len(caplog.records) >= first + 3)
+        assert "something blocks 1 loops" in caplog.records[-1].message
+        leave.set()
+        assert wire.read().text == "done"
+        before = len(heard.alive_at)
+        eventually(lambda: len(heard.alive_at) >= before + 2)
+    # One may have been on its way when the handler began; none came between the complaints.
+    assert [at for at in heard.alive_at if first + 1 <= at < len(caplog.records)] == []
+
+
+def test_sockets_that_systemd_activates_are_served(script, tmp_path):
+    """systemd's own tool opens the socket, and starts the server at the first connection."""
+    tool = shutil.which("systemd-socket-activate")
+    if tool is None:
+        pytest.skip("systemd-socket-activate is not installed")
+    import subprocess
+    import sys
+
+    (tmp_path / "hello.py").write_text(HELLO)
+    serve = [sys.executable, "-m", "millrace", "serve", "hello:app"]
+    passed = [f"--setenv={name}" for name in ("PYTHONPATH", "PATH") if name in os.environ]
+    process = subprocess.Popen(
+        [tool, "--listen", str(tmp_path / "socket"), "--fdname=web", *passed, *serve],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        eventually(lambda: (tmp_path / "socket").is_socket())
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(PATIENCE_S)
+            eventually(lambda: client.connect_ex(str(tmp_path / "socket")) == 0)
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            assert b"".join(iter(lambda: client.recv(4096), b"")).endswith(b"hello")
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 0
+    assert "the service manager hands over: web (fd://3)" in err
+    assert f"serving on unix:{tmp_path}/socket" in err
+
+
+def test_an_address_beside_activated_sockets_is_refused(script):
+    source = (
+        "import os, sys\nos.environ |= {'LISTEN_FDS': '1', 'LISTEN_PID': str(os.getpid())}\n"
+        "import socket\none = socket.socket()\nos.dup2(one.fileno(), 3)\n"
+        "from millrace.cli import main\nmain(['serve', 'hello:app', '--port', '0'])\n"
+    )
+    code, _, err = script(source, files={"hello.py": HELLO}).finish()
+    assert code == 2
+    assert "--port and the sockets of LISTEN_FDS exclude each other" in err
