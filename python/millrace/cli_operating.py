@@ -6,13 +6,14 @@ import argparse
 import logging
 import os
 from contextlib import ExitStack
+from pathlib import Path
 
-from millrace import logs, users
-from millrace.cli_options import reader
+from millrace import logs, reload, users
+from millrace.cli_options import Each, reader
 from millrace.listening import opened
 from millrace.notify import take_sockets
 
-__all__ = ["add_options", "handed_over", "prepare"]
+__all__ = ["add_options", "check", "handed_over", "prepare", "watched"]
 
 _log = logging.getLogger("millrace.error")
 
@@ -34,7 +35,39 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--error-log", metavar="FILE", help="log to a file, re-opened on SIGUSR1, not to stderr")
     add("--user", metavar="NAME", help="serve as this user, once the addresses are bound")
     add("--group", metavar="NAME", help="serve with this group instead of the user's own")
+    add("--reload", action="store_true", help="start anew when a file changes, for development")
+    add("--reload-dir", action=Each, metavar="DIR", help="watch this folder (.); several times")
+    add("--reload-include", action=Each, metavar="PATTERN", help="files that count beside *.py")
+    add("--reload-exclude", action=Each, metavar="PATTERN", help="files or a folder that do not")
     add("--umask", type=_umask, metavar="MASK", help="of files and Unix sockets, in octal")
+
+
+def check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Refuse what does not go together, or is not there."""
+    if options.error_log is not None and options.log_config is not None:
+        parser.error("--error-log and --log-config exclude each other: name the file in the latter")
+    for flag in ("--reload-dir", "--reload-include", "--reload-exclude"):
+        given = getattr(options, flag[2:].replace("-", "_"))
+        if given is not None and not options.reload:
+            parser.error(f"{flag} does nothing without --reload: add it")
+    for folder in options.reload_dir or ():
+        if not Path(folder).is_dir():
+            parser.error(f"--reload-dir: {folder} is no folder")
+    if not options.reload:
+        return
+    if options.user is not None or options.group is not None:
+        parser.error("--reload and --user exclude each other: one is for development, one is not")
+    if not reload.is_available():
+        parser.error("--reload needs watchfiles: pip install 'millrace[reload]'")
+
+
+def watched(options: argparse.Namespace) -> reload.Watched:
+    """Return which files make a server start anew."""
+    return reload.Watched(
+        folders=tuple(Path(folder) for folder in options.reload_dir or ["."]),
+        include=("*.py", *(options.reload_include or ())),
+        exclude=tuple(options.reload_exclude or ()),
+    )
 
 
 def handed_over() -> list[str]:
@@ -65,6 +98,8 @@ def prepare(options: argparse.Namespace, binds: list[str], stack: ExitStack) -> 
     """
     if options.umask is not None:
         os.umask(options.umask)
+    if options.reload:
+        return stack.enter_context(opened(binds, pattern=options.pattern, backlog=options.backlog))
     if options.user is None and options.group is None:
         return binds
     identity = users.find_identity(options.user, options.group)

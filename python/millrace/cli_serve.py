@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
-from millrace import cli_operating, patterns, process
+from millrace import cli_operating, patterns, process, reload
 from millrace.app import App
 from millrace.cli_options import Each, Parser, count, descriptor, duration, port_number, reader
 from millrace.limits import Limits
@@ -40,8 +40,6 @@ _REFUSED = {
     "--ssl-cert-reqs": "TLS is; put a proxy that speaks it in front",
     "--ssl-ciphers": "TLS is; put a proxy that speaks it in front",
     "--ssl-version": "TLS is; put a proxy that speaks it in front",
-    "--reload": "restarting on change is; start it again by hand",
-    "--reload-dir": "restarting on change is; start it again by hand",
     "--root-path": "a root path is; use App.include(prefix, app)",
     "--proxy-headers": "trust in a proxy's fields is; read them from request.headers",
     "--forwarded-allow-ips": "trust in a proxy's fields is; read them from request.headers",
@@ -60,8 +58,8 @@ def main(argv: Sequence[str]) -> int:
     if options.app is None:
         parser.error("no app is named: write it as module:app, for instance hello:app")
     named = _check_address(parser, options, argv)
-    if options.error_log is not None and options.log_config is not None:
-        parser.error("--error-log and --log-config exclude each other: name the file in the latter")
+    cli_operating.check(parser, options)
+    inherited = reload.inherited_binds(os.environ)
     with ExitStack() as stack:
         with process.starting():
             configure_logging(
@@ -69,13 +67,19 @@ def main(argv: Sequence[str]) -> int:
                 log_config=options.log_config,
                 error_log=options.error_log,
             )
-            handed_over = cli_operating.handed_over()
-            if handed_over and named:
+            handed_over = inherited or cli_operating.handed_over()
+            if handed_over and named and not inherited:
                 parser.error(f"{named[0]} and the sockets of LISTEN_FDS exclude each other: "
                              "leave one out")  # fmt: skip
             binds = cli_operating.prepare(options, handed_over or _binds(options), stack)
+        if options.reload and not inherited:
+            return reload.serve_and_watch(argv, binds, cli_operating.watched(options))
         app = process.find_app(options.app, app_dir=options.app_dir, factory=options.factory)
-        process.serve(_server(parser, options, app, binds))
+        server = _server(parser, options, app, binds)
+        if inherited:
+            process.serve(server, deaf_to=reload.HEARD_BY_RELOADER)
+        else:
+            process.serve(server)
     return 0
 
 

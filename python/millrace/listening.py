@@ -57,6 +57,6 @@ def _remove(path: Path) -> None:
 
 
 def _sockets_per_bind(pattern: Pattern | None) -> int:
-    if pattern is None or pattern.accept != "socket_per_loop":
+    if not isinstance(pattern, Pattern) or pattern.accept != "socket_per_loop":
         return 1
     return pattern.recipe().loops

@@ -109,6 +109,7 @@ class Watchdog:
     def __init__(self, notifier: Notifier, blocked_loops: Callable[[float], int]) -> None:
         self._notifier = notifier
         self._blocked_loops = blocked_loops
+        self._asks = True
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="millrace-watchdog", daemon=True)
 
@@ -118,16 +119,19 @@ class Watchdog:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._over.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._over.set()  # the thread may be waiting for a loop, and need not be waited for
+
+    def ask_no_more(self) -> None:
+        """Be content that this process runs: its loops end now, and its stop has a deadline."""
+        self._asks = False
 
     def _watch(self) -> None:
         assert self._notifier.watchdog_s is not None
         half = self._notifier.watchdog_s / 2
         while not self._over.is_set():
             begun = time.monotonic()
-            if blocked := self._blocked_loops(half):
+            blocked = self._blocked_loops(half) if self._asks else 0
+            if blocked and self._asks:
                 _log.error("no sign of life for the watchdog: something blocks %d loops", blocked)
             else:
                 self._notifier.alive()

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -116,22 +116,30 @@ def run(
     )
 
 
-def serve(server: Server) -> None:
+def serve(server: Server, *, deaf_to: Collection[signal.Signals] = ()) -> None:
     """Start a server and keep it until a signal says to stop; exit with 3 where it cannot start.
 
     SIGINT and SIGTERM stop it, SIGUSR1 opens its log files anew, and a service manager that asks
     for it is notified; see ``docs/operating.md``.
+
+    Parameters
+    ----------
+    server:
+        One that does not run.
+    deaf_to:
+        Signals that somebody else hears in its place.
     """
     notifier = Notifier(os.environ)
-    with hear() as signals:
+    with hear(deaf_to=deaf_to) as signals:
         with starting():
             server.start()
-        signals.has_started = True
+            signals.has_started = True
         where = ", ".join(server.urls)
         _log.info("serving on %s (%r); Ctrl-C stops", where, server.pattern)
-        with Watchdog(notifier, server.blocked_loops):
+        with Watchdog(notifier, server.blocked_loops) as watchdog:
             notifier.ready(f"serving on {where}")
             _live(signals, notifier, where)
+            watchdog.ask_no_more()
             notifier.stopping("requests under way may finish")
             _stop(server, signals)
     _log.info("stopped")

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from types import FrameType
@@ -58,14 +58,26 @@ class Signals:
 
 
 @contextmanager
-def hear() -> Iterator[Signals]:
-    """Handle SIGINT, SIGTERM, SIGHUP and SIGUSR1; afterwards they do what they did before."""
+def hear(*, deaf_to: Collection[signal.Signals] = ()) -> Iterator[Signals]:
+    """Handle SIGINT, SIGTERM, SIGHUP and SIGUSR1; afterwards they do what they did before.
+
+    Parameters
+    ----------
+    deaf_to:
+        Signals of these four that stay as they are.
+
+    Raises
+    ------
+    RuntimeError
+        It is not the main thread, which alone hears signals.
+    """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("run() handles signals, so it needs the main thread: use Server instead")
     signals = Signals()
     # nohup(1) has SIGHUP ignored, and so it stays.
     ignored = {n for n in _OTHERS if signal.getsignal(n) is signal.SIG_IGN}
-    before = {n: signal.signal(n, signals._on_signal) for n in {*_STOP, *_OTHERS} - ignored}
+    heard = {*_STOP, *_OTHERS} - ignored - {*deaf_to}
+    before = {number: signal.signal(number, signals._on_signal) for number in heard}
     try:
         yield signals
     finally:

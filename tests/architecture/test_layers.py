@@ -74,6 +74,14 @@ def test_nothing_in_the_engine_knows_the_bindings_or_python():
     assert findings(r"#include [<\"](?:pybind11/|Python\.h|bindings/)", cpp_sources(ENGINE)) == []
 
 
+def test_deadlines_know_only_the_monotonic_clock():
+    # A wall clock that is set would make every connection time out at once, or never.
+    wall_clock = r"\bstd::time\(|system_clock|gettimeofday|CLOCK_REALTIME"
+    below_the_server = ("base", "trace", "net", "proto", "exec", "conn")
+    sources = [path for layer in below_the_server for path in cpp_sources(ENGINE / layer)]
+    assert findings(wall_clock, sources) == []
+
+
 def test_only_net_talks_to_epoll():
     others = [path for path in cpp_sources(ENGINE) if ENGINE / "net" not in path.parents]
     assert findings(r"#include <(?:asio|sys/epoll\.h)", others) == []

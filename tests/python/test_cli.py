@@ -209,7 +209,6 @@ REFUSED_FLAGS = [
     ["--workers", "4"],
     ["--ssl-certfile", "x"],
     ["--ssl-keyfile", "x"],
-    ["--reload"],
     ["--root-path", "/x"],
     ["--proxy-headers"],
     ["--access-log"],

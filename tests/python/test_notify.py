@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import millrace as mr
 import pytest
@@ -145,9 +149,6 @@ def test_sockets_that_systemd_activates_are_served(script, tmp_path):
     tool = shutil.which("systemd-socket-activate")
     if tool is None:
         pytest.skip("systemd-socket-activate is not installed")
-    import subprocess
-    import sys
-
     (tmp_path / "hello.py").write_text(HELLO)
     serve = [sys.executable, "-m", "millrace", "serve", "hello:app"]
     passed = [f"--setenv={name}" for name in ("PYTHONPATH", "PATH") if name in os.environ]
@@ -164,14 +165,37 @@ def test_sockets_that_systemd_activates_are_served(script, tmp_path):
             eventually(lambda: client.connect_ex(str(tmp_path / "socket")) == 0)
             client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             assert b"".join(iter(lambda: client.recv(4096), b"")).endswith(b"hello")
+        said = []
+        while "serving on" not in "".join(said):
+            said.append(process.stderr.readline())
+            assert said[-1], "".join(said)
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=PATIENCE_S)
+        process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
         process.communicate()
     assert process.returncode == 0
-    assert "the service manager hands over: web (fd://3)" in err
-    assert f"serving on unix:{tmp_path}/socket" in err
+    assert "the service manager hands over: web (fd://3)" in "".join(said)
+    assert f"serving on unix:{tmp_path}/socket" in said[-1]
+
+
+def test_systemd_understands_the_units_of_the_page(tmp_path):
+    tool = shutil.which("systemd-analyze")
+    if tool is None:
+        pytest.skip("systemd-analyze is not installed")
+    page = Path(__file__).resolve().parents[2] / "docs" / "operating.md"
+    for name in ("hello.service", "hello.socket"):
+        unit = re.search(rf"`{name}`.*?```ini\n(.*?)```", page.read_text(), re.S)[1]
+        # What is not on every machine: the program, and a release of 2023.
+        unit = unit.replace("/opt/hello/bin/millrace", "/bin/true").replace(
+            "notify-reload", "notify"
+        )
+        (tmp_path / name).write_text(unit)
+    done = subprocess.run(
+        [tool, "verify", tmp_path / "hello.service", tmp_path / "hello.socket"],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_address_beside_activated_sockets_is_refused(script):

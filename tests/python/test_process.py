@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from millrace import process, users
+from millrace import cli, process, users
 
 from tests.python.wire import PATIENCE_S, eventually
 
@@ -302,3 +302,19 @@ def test_threads_that_do_not_end_are_left_behind_with_their_stacks(serve):
     assert code == 1
     assert "threads do not end" in err
     assert "in stuck" in err
+
+
+# --- the page for operators -----------------------------------------------------------------------
+
+
+def test_the_page_names_only_options_that_there_are(capsys):
+    page = Path(__file__).resolve().parents[2] / "docs" / "operating.md"
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text())) - OTHER_PROGRAMS
+    with pytest.raises(SystemExit):
+        cli.main(["serve", "--help"])
+    known = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
+    assert named - known == set()
+
+
+# systemctl's.
+OTHER_PROGRAMS = {"--kill-whom", "--signal"}
