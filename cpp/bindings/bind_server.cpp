@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include "bind_work.hpp"
+#include "metric_rows.hpp"
 #include "python_calls/engine.hpp"
 #include "seconds.hpp"
 #include "unwrap.hpp"
@@ -26,8 +27,9 @@ std::unique_ptr<server::Handler> make_other(const RouteRow& row) {
 }
 
 std::unique_ptr<Engine> make_engine(const Options& options, const std::vector<RouteRow>& rows,
-                                    const AppHooks& hooks) {
-  return unwrap(Engine::make(options, rows, hooks, make_other));
+                                    const AppHooks& hooks,
+                                    const observe::RecorderOptions& recorders) {
+  return unwrap(Engine::make(options, rows, hooks, recorders, make_other));
 }
 
 // A server holds the app, and an app may hold its server: the collector has to see both.
@@ -117,7 +119,7 @@ void bind_server(py::module_& module) {
            py::kw_only(), "app"_a, "on_exception"_a, "on_background"_a);
 
   py::class_<Engine>(module, "Server", py::custom_type_setup(add_traversal))
-      .def(py::init(&make_engine), "options"_a, "routes"_a, "hooks"_a)
+      .def(py::init(&make_engine), "options"_a, "routes"_a, "hooks"_a, "recorders"_a)
       .def("listen", [](Engine& engine) { unwrap(engine.listen()); })
       .def("run_loops",
            [](Engine& engine) {
@@ -148,6 +150,7 @@ void bind_server(py::module_& module) {
            [](const Engine& engine) {
              return py::reinterpret_steal<py::object>(checked(engine.stats()));
            })
+      .def("metrics", [](const Engine& engine) { return rows_of(engine.metrics()); })
       .def("journey", &Engine::journey)
       .def("reset_journey", &Engine::reset_journey);
 }

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from types import SimpleNamespace
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 from typing_extensions import disjoint_base
 
@@ -157,8 +157,8 @@ class Route:
     """One row of the router.
 
     kind: "constant" (target is a Response with a bytes body), "function" or "coroutine"
-    (target is called with a Request; async generator functions are "coroutine"), or "work" (target
-    is a NativeWork).
+    (target is called with a Request; async generator functions are "coroutine"), "work" (target
+    is a NativeWork), or "metrics" (target is None).
     """
 
     def __init__(self, methods: list[str], pattern: str, kind: str, target: Any) -> None: ...
@@ -174,10 +174,23 @@ class AppHooks:
         on_background: Callable[[Any], None],
     ) -> None: ...
 
+class RecorderOptions:
+    """What a server records about its requests, beside the journey."""
+
+    def __init__(self) -> None: ...
+    metrics: bool
+    max_series: int
+
 class Server:
     """Life: listen, run_loops, accept, stop_accepting, drain, stop_loops; none may be called on a loop."""
 
-    def __init__(self, options: ServerOptions, routes: list[Route], hooks: AppHooks) -> None: ...
+    def __init__(
+        self,
+        options: ServerOptions,
+        routes: list[Route],
+        hooks: AppHooks,
+        recorders: RecorderOptions,
+    ) -> None: ...
     def listen(self) -> None: ...  # OSError subclass or ValueError
     def run_loops(self) -> None: ...
     def accept(self) -> None: ...
@@ -193,6 +206,7 @@ class Server:
     def asyncio_loop(self) -> Any:
         """The asyncio loop that runs coroutines; starts it where the app needed none so far."""
     def stats(self) -> dict[str, Any]: ...  # see millrace.observe.Stats
+    def metrics(self) -> list[_FamilyRow]: ...  # see millrace.metrics
     def journey(self) -> JourneySnapshot: ...
     def reset_journey(self) -> None: ...
 
@@ -236,6 +250,17 @@ class JourneySnapshot:
     def requests(self) -> int: ...
     @property
     def stages(self) -> list[StageSnapshot]: ...
+
+# --- metrics --------------------------------------------------------------------------------------
+
+# Labels, value, buckets.
+_SampleRow: TypeAlias = tuple[list[tuple[str, str]], float, list[int]]
+# Name, help, kind, how several processes combine, bounds, samples.
+_FamilyRow: TypeAlias = tuple[str, str, str, str, list[float], list[_SampleRow]]
+
+def merge_metrics(several: list[list[_FamilyRow]]) -> list[_FamilyRow]: ...
+def render_metrics(metrics: list[_FamilyRow]) -> str:
+    """Prometheus' text exposition format, version 0.0.4."""
 
 # --- handlers with a known price ------------------------------------------------------------------
 

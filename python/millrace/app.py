@@ -26,7 +26,15 @@ _PARAMETER = re.compile(r"\{([A-Za-z_]\w*)(?::(str|int|float|uuid|path))?\}")
 _METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
-_NATIVE_KINDS: dict[type, str] = {Response: "constant", _core.NativeWork: "work"}
+class _MetricsRoute:
+    """Stands where a handler would, for a route that answers with metrics."""
+
+
+_NATIVE_KINDS: dict[type, str] = {
+    Response: "constant",
+    _core.NativeWork: "work",
+    _MetricsRoute: "metrics",
+}
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,7 @@ class _Route:
     methods: tuple[str, ...]
     path: str
     # What is of a type in _NATIVE_KINDS never enters Python.
-    handler: Callable[..., Any] | Response | _core.NativeWork
+    handler: Callable[..., Any] | Response | _core.NativeWork | _MetricsRoute
 
     @property
     def label(self) -> str:
@@ -181,6 +189,26 @@ class App:
         response = Response(body, status=status, headers=headers, content_type=content_type)
         self._add(_Route(("GET",), path, _with_plain_body(response)))
 
+    def metrics(self, path: str = "/metrics") -> None:
+        """Answer GET of a path with the server's metrics, as Prometheus reads them.
+
+        It makes the server count requests by method, status and route. The answer is collected
+        and written natively, on the connection's loop; `Server.metrics` gives the same as values.
+        Middleware does not see it: serve it on an address of its own where others may not read
+        it.
+
+        Parameters
+        ----------
+        path:
+            As for `route`.
+
+        Examples
+        --------
+        >>> App().metrics("/metrics")
+        """
+        _check_path(path)
+        self._add(_Route(("GET",), path, _MetricsRoute()))
+
     def include(self, prefix: str, app: App) -> None:
         """Serve another app's routes below a prefix.
 
@@ -319,6 +347,10 @@ class App:
     def _refuse_while_served(self) -> None:
         if self._lifetimes:
             raise RuntimeError("the app is being served: stop its server, then change it")
+
+    def _has_metrics(self) -> bool:
+        routes = (route for app in self._all_apps() for route in app._routes)
+        return any(isinstance(route.handler, _MetricsRoute) for route in routes)
 
     def _all_apps(self) -> Iterator[App]:
         yield self

@@ -15,6 +15,7 @@ from millrace.drain import Drain
 from millrace.http import Request
 from millrace.lifetime import Lifetime
 from millrace.limits import Limits
+from millrace.metrics import Metrics, collect
 from millrace.patterns import Pattern
 from millrace.units import seconds
 
@@ -47,6 +48,9 @@ class Server:
         Protocol versions; ``"h1"`` is the one there is.
     journey:
         Record where the time of each request goes. It costs a few percent.
+    metrics:
+        Count requests by method, status and route for `metrics`. By default, where the app has a
+        route for them (`App.metrics`).
     half_close:
         A client that ends its sending side still wants its answer. By default it has left.
     backlog:
@@ -82,6 +86,7 @@ class Server:
         limits: Limits | None = None,
         http: str = "h1",
         journey: bool = True,
+        metrics: bool | None = None,
         half_close: bool = False,
         backlog: int | None = None,
         drain: float | str = "10s",
@@ -102,6 +107,7 @@ class Server:
         self._options.recipe = self._pattern.recipe()
         self._options.journey = journey
         self._options.half_close = half_close
+        self._metrics = metrics
         if backlog is not None:
             self._options.backlog = backlog
         (limits or Limits()).apply(self._options)
@@ -227,6 +233,20 @@ class Server:
         """Return what the engine counted, per loop; of the last run where it is stopped."""
         return observe.Stats(self._last_core().stats())
 
+    def metrics(self) -> Metrics:
+        """Return its metrics as values: requests by method, status and route, loops, queue, stages.
+
+        Requests are among them where the server counts them; see its option ``metrics``.
+
+        Examples
+        --------
+        >>> import millrace as mr
+        >>> with mr.Server(mr.App(), metrics=True) as server:
+        ...     server.metrics()["http_server_active_requests"].total
+        0.0
+        """
+        return collect(self)
+
     def journey(self) -> observe.Journey:
         """Return where the time of the requests went, stage by stage; see `millrace.observe`."""
         return observe.Journey(self._last_core().journey())
@@ -253,7 +273,7 @@ class Server:
         )
         on_threads = isinstance(self._pattern.dispatch, patterns.Queue)
         routes = self._app._engine_routes(plain_on_threads=on_threads)
-        self._core = core = _core.Server(self._options, routes, hooks)
+        self._core = core = _core.Server(self._options, routes, hooks, self._recorders())
         self._lifetime = lifetime = Lifetime(self._app, core.asyncio_loop)
         core.listen()
         try:
@@ -267,6 +287,11 @@ class Server:
         self._hurry.clear()
         self._stopped.clear()
         _running.add(self)
+
+    def _recorders(self) -> _core.RecorderOptions:
+        recorders = _core.RecorderOptions()
+        recorders.metrics = self._app._has_metrics() if self._metrics is None else self._metrics
+        return recorders
 
     def _stop(self, patience: float) -> None:
         core, lifetime = self._running_core(), self._lifetime

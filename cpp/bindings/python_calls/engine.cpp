@@ -9,6 +9,7 @@
 #include "answer.hpp"
 #include "engine_parts.hpp"
 #include "handlers.hpp"
+#include "metrics_route.hpp"
 #include "response.hpp"
 
 #include "millrace/server/constant.hpp"
@@ -105,6 +106,8 @@ base::Status Engine::Parts::add(const RouteRow& row, server::Router& router,
     auto constant = make_constant(row);
     if (!constant) return constant.take_status();
     handler = std::move(*constant);
+  } else if (row.kind == "metrics") {
+    handler = std::make_unique<MetricsHandler>([this] { return metrics(); });
   } else if (row.kind == "function" || row.kind == "coroutine") {
     if (!PyCallable_Check(row.target.get())) return not_a_route(row, "its target cannot be called");
     routes.push_back({&application, row.pattern, Ref(to_str(row.pattern)), {}, row.target});
@@ -130,7 +133,9 @@ base::Status Engine::Parts::add(const RouteRow& row, server::Router& router,
 
 base::Result<std::unique_ptr<Engine>> Engine::make(server::Options options,
                                                    const std::vector<RouteRow>& rows,
-                                                   const AppHooks& hooks, MakeHandler make_other) {
+                                                   const AppHooks& hooks,
+                                                   observe::RecorderOptions recorders,
+                                                   MakeHandler make_other) {
   if (auto status = exec::check(options.recipe); !status) return status;
   auto parts = std::make_unique<Parts>(options);
   parts->application.app = hooks.app;
@@ -140,11 +145,12 @@ base::Result<std::unique_ptr<Engine>> Engine::make(server::Options options,
   server::Router router;
   for (auto const& row : rows)
     if (auto status = parts->add(row, router, make_other); !status) return status;
-  auto& reports = parts->reports;
-  auto const make_sink = [&reports, journey = options.connection.journey](std::size_t) {
-    auto report = std::make_unique<observe::StageReport>(journey);
-    reports.push_back(report.get());
-    return report;
+  recorders.journey = options.connection.journey;
+  options.connection.journey = recorders.needs_moments();
+  auto const make_sink = [&made = parts->recorders, recorders](std::size_t) {
+    auto recorder = std::make_unique<observe::RequestRecorder>(recorders);
+    made.push_back(recorder.get());
+    return recorder;
   };
   parts->server = std::make_unique<server::Server>(std::move(options), std::move(router),
                                                    &parts->runner, &parts->worker_guard, make_sink);

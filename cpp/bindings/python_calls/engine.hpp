@@ -6,7 +6,8 @@
 
 #include "ref.hpp"
 
-#include "millrace/observe/stage_report.hpp"
+#include "millrace/observe/metrics.hpp"
+#include "millrace/observe/request_recorder.hpp"
 #include "millrace/server/server.hpp"
 
 namespace millrace::python {
@@ -40,7 +41,9 @@ class Engine {
 
   static base::Result<std::unique_ptr<Engine>> make(server::Options options,
                                                     const std::vector<RouteRow>& rows,
-                                                    const AppHooks& hooks, MakeHandler make_other);
+                                                    const AppHooks& hooks,
+                                                    observe::RecorderOptions recorders,
+                                                    MakeHandler make_other);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
   // Stops it. On one of its own threads, which cannot wait for themselves, another one does.
@@ -59,6 +62,7 @@ class Engine {
   // Borrowed; null and a Python exception where asyncio fails.
   PyObject* asyncio_loop();
   PyObject* stats() const;  // a new dict, or a Python exception
+  observe::Metrics metrics() const;
   observe::JourneySnapshot journey() const;
   void reset_journey();
   std::vector<std::string> endpoints() const;

@@ -21,8 +21,8 @@ struct Engine::Parts {
   std::vector<std::unique_ptr<server::Handler>> handlers;
   LoopRunner runner;
   WorkerGuard worker_guard;
-  std::unique_ptr<AsyncioHost> asyncio;        // outlives the exchanges that its calls answer
-  std::vector<observe::StageReport*> reports;  // the server's, one per loop
+  std::unique_ptr<AsyncioHost> asyncio;              // outlives the exchanges that its calls answer
+  std::vector<observe::RequestRecorder*> recorders;  // the server's, one per loop
   std::unique_ptr<server::Server> server;
   bool has_functions = false, has_coroutines = false;
   bool is_running = false;
@@ -31,6 +31,8 @@ struct Engine::Parts {
   // Made, and where the loops run already, started, if need be.
   AsyncioHost* need_asyncio();
   base::Status add(const RouteRow& row, server::Router& router, MakeHandler make_other);
+  observe::Metrics metrics();
+  observe::JourneySnapshot journey() const;
   bool runs_handlers_on_loops() const { return server->options().recipe.run == exec::Run::on_loop; }
   // GIL held, given up while waiting.
   void stop();

@@ -1,46 +1,12 @@
 // What an engine tells about itself.
-#include <array>
-
 #include "engine_parts.hpp"
+
+#include "millrace/trace/counter_rows.hpp"
 
 namespace millrace::python {
 namespace {
 
-using trace::Counter;
 using trace::LoopCounters;
-
-struct CounterRow {
-  const char* name;
-  Counter LoopCounters::*counter;
-};
-
-constexpr std::array loop_counters{
-    CounterRow{"waits", &LoopCounters::waits},
-    CounterRow{"events", &LoopCounters::events},
-    CounterRow{"accepts", &LoopCounters::accepts},
-    CounterRow{"accept_misses", &LoopCounters::accept_misses},
-    CounterRow{"accept_failures", &LoopCounters::accept_failures},
-    CounterRow{"connections_opened", &LoopCounters::connections_opened},
-    CounterRow{"connections_open", &LoopCounters::connections_open},
-    CounterRow{"connections_refused", &LoopCounters::connections_refused},
-    CounterRow{"requests", &LoopCounters::requests},
-    CounterRow{"requests_native", &LoopCounters::requests_native},
-    CounterRow{"requests_refused", &LoopCounters::requests_refused},
-    CounterRow{"requests_failed", &LoopCounters::requests_failed},
-    CounterRow{"requests_abandoned", &LoopCounters::requests_abandoned},
-    CounterRow{"protocol_errors", &LoopCounters::protocol_errors},
-    CounterRow{"timeouts", &LoopCounters::timeouts},
-    CounterRow{"reads", &LoopCounters::reads},
-    CounterRow{"writes", &LoopCounters::writes},
-    CounterRow{"partial_writes", &LoopCounters::partial_writes},
-    CounterRow{"bytes_in", &LoopCounters::bytes_in},
-    CounterRow{"bytes_out", &LoopCounters::bytes_out},
-    CounterRow{"wakeups", &LoopCounters::wakeups},
-    CounterRow{"gil_waits", &LoopCounters::gil_waits},
-    CounterRow{"gil_wait_ns", &LoopCounters::gil_wait_ns},
-};
-static_assert(sizeof(LoopCounters) == loop_counters.size() * sizeof(Counter),
-              "every counter has its row");
 
 bool set(PyObject* dict, const char* name, Ref value) {
   return value && PyDict_SetItemString(dict, name, value.get()) == 0;
@@ -53,8 +19,8 @@ bool append(PyObject* list, Ref value) { return value && PyList_Append(list, val
 
 Ref loop_dict(const LoopCounters& counters) {
   Ref dict(PyDict_New());
-  for (auto const& row : loop_counters)
-    if (!dict || !set(dict.get(), row.name, (counters.*row.counter).get())) return {};
+  for (auto const& row : trace::loop_counter_rows)
+    if (!dict || !set(dict.get(), row.name.data(), (counters.*row.counter).get())) return {};
   return dict;
 }
 
@@ -125,21 +91,11 @@ PyObject* Engine::stats() const {
   return is_complete ? dict.release() : nullptr;
 }
 
-observe::JourneySnapshot Engine::journey() const {
-  if (!parts_) return {};
-  return observe::merge(
-      std::vector<const observe::StageReport*>(parts_->reports.begin(), parts_->reports.end()));
-}
-
-void Engine::reset_journey() {
-  if (!parts_) return;
-  for (auto* report : parts_->reports) report->reset();
-}
-
 std::vector<std::string> Engine::endpoints() const {
   std::vector<std::string> texts;
   if (!parts_) return texts;
-  for (auto const& endpoint : parts_->server->host().endpoints()) texts.push_back(endpoint.to_string());
+  for (auto const& endpoint : parts_->server->host().endpoints())
+    texts.push_back(endpoint.to_string());
   return texts;
 }
 

@@ -236,7 +236,8 @@ void keep(RequestObject* r) {
       PyErr_Clear();  // a number too long to convert: asking now raised, asking later gives {}
   }
   r->kept = new KeptRequest{{}, {}, exchange.peer(), exchange.is_gone()};
-  r->kept->head = std::move(exchange.head);
+  // A copy: those who record the request when its last byte has left still read the other one.
+  r->kept->head = exchange.head.copy();
   if (!r->body) r->kept->body = std::move(exchange.whole_body);
 }
 

@@ -59,6 +59,7 @@ void Exchange::reset() {
   }
   stamps = {};
   parameter_count = 0;
+  route = {};
   native = false;
   subject = nullptr;
   observer_.store(nullptr, std::memory_order_relaxed);

@@ -55,7 +55,8 @@ class Exchange final : public net::Letter {
   trace::Stamps stamps;
   std::array<Parameter, max_parameters> parameters;
   std::uint8_t parameter_count = 0;
-  bool native = false;      // answered without entering Python
+  base::ByteView route;  // the router's pattern, which lives as long as the service; may be empty
+  bool native = false;   // answered without entering Python
   void* subject = nullptr;  // the service's: which handler runs it
 
   // --- the handler's side; any thread, one owner at a time

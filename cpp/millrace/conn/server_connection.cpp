@@ -9,6 +9,37 @@ using base::Error;
 using base::Time;
 using trace::Moment;
 
+namespace {
+
+class ExchangeWords final : public trace::RequestWords {
+ public:
+  ExchangeWords(const Exchange& exchange, base::ByteView client)
+      : exchange_(exchange), client_(client) {}
+  base::ByteView method() const override { return exchange_.head.method_text(); }
+  base::ByteView target() const override { return exchange_.head.target(); }
+  base::ByteView protocol() const override {
+    switch (exchange_.head.version_major()) {
+      case 1:
+        return exchange_.head.version_minor() == 0 ? "HTTP/1.0" : "HTTP/1.1";
+      case 2:
+        return "HTTP/2";
+      default:
+        return "HTTP/3";
+    }
+  }
+  base::ByteView route() const override { return exchange_.route; }
+  base::ByteView client() const override { return client_; }
+  base::ByteView field(base::ByteView lower_case_name) const override {
+    return exchange_.head.find(lower_case_name).value_or(base::ByteView{});
+  }
+
+ private:
+  const Exchange& exchange_;
+  base::ByteView client_;
+};
+
+}  // namespace
+
 // ----------------------------------------------------------------------------------------------
 // the set
 
@@ -328,18 +359,26 @@ void ServerConnection::release_all_done(Time written) {
   }
 }
 
+const std::string& ServerConnection::client() {
+  if (client_.empty()) client_ = pump_.peer().host();
+  return client_;
+}
+
 // `written`: when the kernel had taken its last byte; 0 if it never did.
 void ServerConnection::release(Exchange& exchange, Time written) {
   auto& counters = pump_.reactor().counters();
   if (written != 0) {
     counters.requests.add();
     if (exchange.native) counters.requests_native.add();
-    if (exchange.stamping_) {
-      exchange.stamps.stamp(Moment::written, written);
-      sink_.request_done({exchange.stamps, exchange.bytes_out_, exchange.status_});
-    }
   } else {
     counters.requests_abandoned.add();
+  }
+  if (exchange.stamping_) {
+    exchange.stamps.stamp(Moment::written, written);
+    auto const ended = written != 0 ? written : net::Reactor::clock();
+    bool const has_body = exchange.head.method() != http::Method::head;
+    sink_.request_done({exchange.stamps, ended, has_body ? exchange.bytes_out_ : 0,
+                        exchange.status_, ExchangeWords(exchange, client())});
   }
   service_.on_done(exchange);
   if (auto* observer = exchange.observer_.load()) observer->on_released();

@@ -83,6 +83,7 @@ class ServerConnection final : public PumpOwner {
   void release_all_done(base::Time written);
   void release(Exchange& exchange, base::Time written);
   void dispose_if_over();
+  const std::string& client();
 
   StreamPump pump_;
   Service& service_;
@@ -94,6 +95,7 @@ class ServerConnection final : public PumpOwner {
   Exchange* open_ = nullptr;                  // being answered
   Exchange* done_ = nullptr;                  // answered, bytes not yet with the kernel
   std::unique_ptr<proto::Codec> next_codec_;  // for on_hand_over
+  std::string client_;                        // the peer's address as text, once asked for
   bool closed_ = false, disposed_ = false;
 };
 

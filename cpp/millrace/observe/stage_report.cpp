@@ -59,7 +59,7 @@ void StageReport::connection_accepted(const trace::ConnectionAccepted& event) {
 }
 
 void StageReport::request_done(const trace::RequestDone& event) {
-  if (!enabled_) return;
+  if (!enabled_ || !event.is_complete()) return;
   constexpr auto every_row = std::make_index_sequence<stage_rows.size()>{};
   record_rows(event.stamps, recorders_.writer(), every_row);
 }

@@ -82,6 +82,7 @@ struct Target {
 };
 
 struct Pattern {
+  std::string text;
   std::vector<Segment> segments;
   std::vector<Target> targets;
 };
@@ -192,7 +193,7 @@ base::Status Router::add(std::vector<std::string> methods, std::string_view patt
   if (literal) {
     targets = &table_->exact[std::string(pattern)];
   } else {
-    auto added = std::make_unique<Pattern>(Pattern{std::move(*segments), {}});
+    auto added = std::make_unique<Pattern>(Pattern{std::string(pattern), std::move(*segments), {}});
     targets = &added->targets;
     auto const at = std::find_if(table_->patterns.begin(), table_->patterns.end(),
                                  [&](auto const& p) { return is_more_literal(*added, *p); });
@@ -214,11 +215,11 @@ Router::Match Router::find(conn::Exchange& exchange) const {
   exchange.parameter_count = 0;
   auto const exact = table_->exact.find(path);
   if (exact != table_->exact.end()) {
-    if (auto* handler = choose(exact->second)) return {handler, {}, true};
+    if (auto* handler = choose(exact->second)) return {handler, exact->first, {}, true};
   }
   for (auto const& pattern : table_->patterns) {
     if (!matches(*pattern, path, exchange)) continue;
-    if (auto* handler = choose(pattern->targets)) return {handler, {}, true};
+    if (auto* handler = choose(pattern->targets)) return {handler, pattern->text, {}, true};
   }
 
   // No handler: which methods would have one?
@@ -233,7 +234,7 @@ Router::Match Router::find(conn::Exchange& exchange) const {
   if (allowed.empty()) return {};
   if (allowed.contains("GET")) allowed["HEAD"] = true;
   allowed["OPTIONS"] = true;
-  Match match{nullptr, {}, true};
+  Match match{nullptr, {}, {}, true};
   for (auto const& [name, unused] : allowed) {
     if (!match.allow.empty()) match.allow += ", ";
     match.allow += name;

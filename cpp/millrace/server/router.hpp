@@ -28,6 +28,7 @@ class Router {
 
   struct Match {
     Handler* handler = nullptr;
+    base::ByteView route;  // the handler's pattern; lives as long as the router
     // Where handler is null: empty for "no such path" (404), else the methods that would do, for
     // Allow (405). OPTIONS without a handler of its own is answered with it.
     std::string allow;

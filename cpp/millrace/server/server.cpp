@@ -43,9 +43,8 @@ void Server::open_connection(std::size_t index, int descriptor, const net::Peer&
   auto codec = protocol_->make({proto::Side::server, options_.limits, &loop.date}, reactor.now());
   auto stream =
       net::make_socket_stream(reactor, descriptor, peer.endpoint, options_.connection.journey);
-  auto* connection =
-      new conn::ServerConnection(reactor, std::move(stream), std::move(codec), *this, *loop.sink,
-                                 loop.connections, options_.connection);
+  auto* connection = new conn::ServerConnection(reactor, std::move(stream), std::move(codec), *this,
+                                                *loop.sink, loop.connections, options_.connection);
   if (options_.connection.journey)
     loop.sink->connection_accepted({peer.ready, net::Reactor::clock()});
   connection->start();
@@ -79,6 +78,7 @@ void Server::on_exchange(Exchange& exchange) {
     return;
   }
   exchange.subject = match.handler;
+  exchange.route = match.route;
   if (exchange.head.has_body() && match.handler->body() == Handler::Body::whole) {
     exchange.collect_body(options_.body_bytes);  // on_body() goes on
     return;
@@ -101,13 +101,12 @@ void Server::start(Exchange& exchange) {
     return;
   }
   if (exchange.stamping()) stamps.stamp(Moment::queued, net::Reactor::clock());
-  auto queued =
-      queue->dispatch({&exchange, [](void* subject) {
-                          auto& x = *static_cast<Exchange*>(subject);
-                          if (x.stamping())
-                            x.stamps.stamp(Moment::handler_started, net::Reactor::clock());
-                          static_cast<Handler*>(x.subject)->handle(x);
-                        }});
+  auto queued = queue->dispatch({&exchange, [](void* subject) {
+                                   auto& x = *static_cast<Exchange*>(subject);
+                                   if (x.stamping())
+                                     x.stamps.stamp(Moment::handler_started, net::Reactor::clock());
+                                   static_cast<Handler*>(x.subject)->handle(x);
+                                 }});
   if (!queued) {
     stamps.stamp(Moment::queued, 0);
     answer_overloaded(exchange);

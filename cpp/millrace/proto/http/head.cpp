@@ -80,6 +80,14 @@ void HeadPool::give(HeadBlock* block) {
   ++pool.count;
 }
 
+Head Head::copy() const {
+  HeadBlockPtr block(HeadPool::take());
+  auto* const next = block->next;
+  *block = *block_;
+  block->next = next;
+  return Head(std::move(block));
+}
+
 std::optional<ByteView> Head::find(ByteView lower_case_name) const {
   for (auto const& field : block_->fields)
     if (equals_ignoring_case(block_->view(field.name), lower_case_name))

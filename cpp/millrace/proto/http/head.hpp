@@ -83,6 +83,7 @@ class Head {
   Head() = default;
   explicit Head(HeadBlockPtr block) : block_(std::move(block)) {}
   explicit operator bool() const { return block_ != nullptr; }
+  Head copy() const;
 
   Method method() const { return block_->method; }
   ByteView method_text() const { return block_->view(block_->method_text); }

@@ -1,0 +1,54 @@
+// What the counters of a loop are called, and what they mean, for those who show them.
+#pragma once
+#include <array>
+#include <string_view>
+
+#include "millrace/trace/counters.hpp"
+
+namespace millrace::trace {
+
+struct CounterRow {
+  std::string_view name;  // static text, zero at its end; ends in _ns where it is nanoseconds
+  Counter LoopCounters::*counter;
+  std::string_view meaning;
+};
+
+inline constexpr std::array loop_counter_rows{
+    CounterRow{"waits", &LoopCounters::waits, "Returns from epoll_wait."},
+    CounterRow{"events", &LoopCounters::events, "Descriptors that these returns named."},
+    CounterRow{"accepts", &LoopCounters::accepts, "Connections taken from a listening socket."},
+    CounterRow{"accept_misses", &LoopCounters::accept_misses,
+               "Woken to accept, but another loop had been faster."},
+    CounterRow{"accept_failures", &LoopCounters::accept_failures,
+               "Accepts that failed: descriptors or memory ran out."},
+    CounterRow{"connections_opened", &LoopCounters::connections_opened,
+               "Connections that came to live on the loop."},
+    CounterRow{"connections_open", &LoopCounters::connections_open,
+               "Connections that are open now."},
+    CounterRow{"connections_refused", &LoopCounters::connections_refused,
+               "Connections turned away with 503: there were too many."},
+    CounterRow{"requests", &LoopCounters::requests, "Requests answered in full."},
+    CounterRow{"requests_native", &LoopCounters::requests_native,
+               "Of these, answered without entering Python."},
+    CounterRow{"requests_refused", &LoopCounters::requests_refused,
+               "Requests answered 503: the queue was full, or too many were in flight."},
+    CounterRow{"requests_failed", &LoopCounters::requests_failed,
+               "Requests whose handler raised, or whose answer could not be sent."},
+    CounterRow{"requests_abandoned", &LoopCounters::requests_abandoned,
+               "Requests whose client left before the answer."},
+    CounterRow{"protocol_errors", &LoopCounters::protocol_errors, "Messages refused."},
+    CounterRow{"timeouts", &LoopCounters::timeouts, "Connections ended by a deadline."},
+    CounterRow{"reads", &LoopCounters::reads, "Calls of recv."},
+    CounterRow{"writes", &LoopCounters::writes, "Calls of send."},
+    CounterRow{"partial_writes", &LoopCounters::partial_writes,
+               "Calls of send that took less than all."},
+    CounterRow{"bytes_in", &LoopCounters::bytes_in, "Bytes received."},
+    CounterRow{"bytes_out", &LoopCounters::bytes_out, "Bytes sent."},
+    CounterRow{"wakeups", &LoopCounters::wakeups, "Times another thread woke the loop."},
+    CounterRow{"gil_waits", &LoopCounters::gil_waits, "Times the GIL was taken."},
+    CounterRow{"gil_wait_ns", &LoopCounters::gil_wait_ns, "Time spent waiting for the GIL."},
+};
+static_assert(sizeof(LoopCounters) == loop_counter_rows.size() * sizeof(Counter),
+              "every counter has its row");
+
+}  // namespace millrace::trace
