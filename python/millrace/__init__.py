@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace import errors, patterns
 from millrace._core import __version__
+from millrace.access_log import AccessLog
 from millrace.app import App
 from millrace.errors import MillraceError
 from millrace.http import (
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from millrace import lab
 
 __all__ = [
+    "AccessLog",
     "App",
     "BackgroundTask",
     "HTTPError",

@@ -93,6 +93,7 @@ class Request:
     headers: RequestHeaders
     path_params: dict[str, Any]
     query_params: Any  # millrace.http.QueryParams, made when asked for
+    trace: Any  # millrace.trace.TraceContext, made when asked for
     client: tuple[str, int] | None
     body: bytes
     app: Any
@@ -180,6 +181,28 @@ class RecorderOptions:
     def __init__(self) -> None: ...
     metrics: bool
     max_series: int
+    def add_log(self, format: str, lines: LineQueue) -> None: ...
+    def log_slow(self, seconds: float, lines: LineQueue) -> None: ...
+
+class LineQueue:
+    """Log lines from the loops to one thread; ``write_to`` and ``take`` release the GIL."""
+
+    def __init__(self, ring_bytes: int) -> None: ...
+    def write_to(self, descriptor: int) -> str:
+        """How it ended: "closed", "interrupted", "failed" (see ``error``) or "recovered"."""
+    def take(self) -> bytes:
+        """Whole lines; none: closed."""
+    def interrupt(self) -> None: ...
+    def close(self) -> None: ...
+    @property
+    def error(self) -> int: ...
+    @property
+    def lines(self) -> int: ...
+    @property
+    def dropped(self) -> int: ...
+
+def check_log_format(format: str) -> None:
+    """Raise ValueError for a directive that is not known."""
 
 class Server:
     """Life: listen, run_loops, accept, stop_accepting, drain, stop_loops; none may be called on a loop."""

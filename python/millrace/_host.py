@@ -180,6 +180,12 @@ def make_query_params(query: str) -> Any:
     return QueryParams(query)
 
 
+def make_trace(headers: Any) -> Any:
+    from millrace.trace import TraceContext
+
+    return TraceContext.from_headers(headers)
+
+
 def make_state() -> SimpleNamespace:
     return SimpleNamespace()
 

@@ -7,9 +7,20 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, NoReturn, TypeVar
 
+from millrace import _core
 from millrace.units import seconds
 
-__all__ = ["Each", "Parser", "count", "descriptor", "duration", "port_number", "rate", "reader"]
+__all__ = [
+    "Each",
+    "Parser",
+    "count",
+    "descriptor",
+    "duration",
+    "log_format",
+    "port_number",
+    "rate",
+    "reader",
+]
 
 T = TypeVar("T")
 
@@ -74,6 +85,13 @@ def descriptor(text: str) -> int:
 def count(text: str) -> int:
     """Read a whole number from 1."""
     return _whole(text, 1, 2**31 - 1)
+
+
+@reader
+def log_format(text: str) -> str:
+    """Read a format of the access log."""
+    _core.check_log_format(text)
+    return text
 
 
 @reader

@@ -10,8 +10,18 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from millrace import cli_operating, patterns, process, reload
+from millrace.access_log import AccessLog
 from millrace.app import App
-from millrace.cli_options import Each, Parser, count, descriptor, duration, port_number, reader
+from millrace.cli_options import (
+    Each,
+    Parser,
+    count,
+    descriptor,
+    duration,
+    log_format,
+    port_number,
+    reader,
+)
 from millrace.limits import Limits
 from millrace.logs import configure_logging
 from millrace.server import Server
@@ -43,7 +53,6 @@ _REFUSED = {
     "--root-path": "a root path is; use App.include(prefix, app)",
     "--proxy-headers": "trust in a proxy's fields is; read them from request.headers",
     "--forwarded-allow-ips": "trust in a proxy's fields is; read them from request.headers",
-    "--access-log": "an access log is; write one as a middleware",
     "--header": "a field for every answer is; set it in a middleware",
     "--limit-max-requests": "stopping after so many requests is; let a supervisor restart it",
 }
@@ -121,6 +130,13 @@ def _parser() -> argparse.ArgumentParser:
     levels = ("critical", "error", "warning", "info", "debug")
     add("--log-level", choices=levels, default="info", help="(info)")
     cli_operating.add_options(parser)
+    add("--access-log", action="store_true", help="write a line per request to standard output")
+    add("--no-access-log", action="store_true", help="write none, whatever else says so")
+    add("--access-log-file", metavar="FILE", help="write them to a file instead")
+    add("--access-log-format", type=log_format, metavar="FORMAT",
+        help="common, combined (the default), json, or Apache's directives")  # fmt: skip
+    add("--slow-request", type=duration, metavar="TIME",
+        help="log requests that take this long, with their journey")  # fmt: skip
     add("--limit-concurrency", type=count, metavar="N", help="requests under way; more are 503")
     add("--backlog", type=count, metavar="N", help="connections the kernel keeps for us")
     add("--timeout-keep-alive", type=duration, metavar="TIME", help="idle time; 75 or 75s")
@@ -132,6 +148,16 @@ def _parser() -> argparse.ArgumentParser:
         add(flag, nargs="?", action=_Refuse, help=argparse.SUPPRESS, default=argparse.SUPPRESS,
             metavar=why)  # fmt: skip
     return parser
+
+
+def _access_log(options: argparse.Namespace) -> AccessLog | None:
+    """Read the four flags as one: a file or a format asks for the log, and --no-access-log wins."""
+    asked = options.access_log or options.access_log_file or options.access_log_format
+    if options.no_access_log or not asked:
+        return None
+    return AccessLog(
+        options.access_log_file or AccessLog.path, options.access_log_format or AccessLog.format
+    )
 
 
 class _Refuse(argparse.Action):
@@ -242,6 +268,8 @@ def _server(
             half_close=options.half_close,
             backlog=options.backlog,
             drain=options.timeout_graceful_shutdown,
+            access_log=_access_log(options),
+            slow_request=options.slow_request,
         )
     except ValueError as error:
         parser.error(f"--{error}" if str(error).startswith("http=") else str(error))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from millrace import logs
+from millrace.access_log import AccessLog
 from millrace.app import App
 from millrace.limits import Limits
 from millrace.logs import configure_logging, reopen_logs
@@ -76,6 +77,8 @@ def run(
     half_close: bool = False,
     backlog: int | None = None,
     drain: float | str = "10s",
+    access_log: AccessLog | str | Path | bool | None = None,
+    slow_request: float | str | None = None,
     log_level: str = "info",
 ) -> None:
     """Serve until SIGINT (Ctrl-C) or SIGTERM, then let requests finish; a second signal cuts off.
@@ -92,7 +95,7 @@ def run(
         The path of a Unix socket to listen on instead.
     bind:
         Where to listen instead, in one or several texts as for `Server`.
-    pattern, limits, http, journey, half_close, backlog, drain:
+    pattern, limits, http, journey, half_close, backlog, drain, access_log, slow_request:
         As for `Server`.
     log_level:
         Of the logger ``millrace``, which writes to the standard error where logging is not
@@ -112,6 +115,8 @@ def run(
             half_close=half_close,
             backlog=backlog,
             drain=drain,
+            access_log=access_log,
+            slow_request=slow_request,
         )
     )
 

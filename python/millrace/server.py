@@ -7,9 +7,11 @@ import atexit
 import os
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from millrace import _core, chain, observe, patterns
+from millrace.access_log import AccessLog, RequestLogs
 from millrace.app import App
 from millrace.drain import Drain
 from millrace.http import Request
@@ -51,6 +53,12 @@ class Server:
     metrics:
         Count requests by method, status and route for `metrics`. By default, where the app has a
         route for them (`App.metrics`).
+    access_log:
+        A path, ``"-"`` for the standard output, or an `AccessLog`; by default there is none. Where
+        the logger ``millrace.access`` has a handler when the server starts, it gets a record per
+        request, whatever stands here.
+    slow_request:
+        Tell the logger ``millrace.slow`` about requests that take this long, with their journey.
     half_close:
         A client that ends its sending side still wants its answer. By default it has left.
     backlog:
@@ -87,6 +95,8 @@ class Server:
         http: str = "h1",
         journey: bool = True,
         metrics: bool | None = None,
+        access_log: AccessLog | str | Path | bool | None = None,
+        slow_request: float | str | None = None,
         half_close: bool = False,
         backlog: int | None = None,
         drain: float | str = "10s",
@@ -108,11 +118,14 @@ class Server:
         self._options.journey = journey
         self._options.half_close = half_close
         self._metrics = metrics
+        self._access_log = AccessLog.of(access_log)
+        self._slow_request_s = None if slow_request is None else seconds(slow_request)
         if backlog is not None:
             self._options.backlog = backlog
         (limits or Limits()).apply(self._options)
         self._make_locks()
         self._core: _core.Server | None = None
+        self._logs: RequestLogs | None = None
         self._lifetime: Lifetime | None = None
 
     def __repr__(self) -> str:
@@ -231,7 +244,8 @@ class Server:
 
     def stats(self) -> observe.Stats:
         """Return what the engine counted, per loop; of the last run where it is stopped."""
-        return observe.Stats(self._last_core().stats())
+        counted = self._last_core().stats()
+        return observe.Stats(counted | (self._logs.stats() if self._logs else {}))
 
     def metrics(self) -> Metrics:
         """Return its metrics as values: requests by method, status and route, loops, queue, stages.
@@ -255,6 +269,17 @@ class Server:
         """Forget the times recorded so far, such as those of a warm-up."""
         self._last_core().reset_journey()
 
+    def reopen_logs(self) -> None:
+        """Go on with the access log in a new file of its name, after the old one was moved away.
+
+        Raises
+        ------
+        OSError
+            It cannot be opened; the old one is written to as before.
+        """
+        if self._logs is not None:
+            self._logs.reopen()
+
     def __enter__(self) -> Server:
         return self.start()
 
@@ -273,16 +298,20 @@ class Server:
         )
         on_threads = isinstance(self._pattern.dispatch, patterns.Queue)
         routes = self._app._engine_routes(plain_on_threads=on_threads)
-        self._core = core = _core.Server(self._options, routes, hooks, self._recorders())
+        recorders = self._recorders()
+        self._logs = logs = RequestLogs(self._access_log, self._slow_request_s, recorders)
+        self._core = core = _core.Server(self._options, routes, hooks, recorders)
         self._lifetime = lifetime = Lifetime(self._app, core.asyncio_loop)
         core.listen()
         try:
+            logs.open()
             core.run_loops()
             lifetime.enter()
             core.accept()
         except BaseException:
             lifetime.detach()
             core.stop_loops()
+            logs.close()
             raise
         self._hurry.clear()
         self._stopped.clear()
@@ -307,6 +336,8 @@ class Server:
             finally:
                 lifetime.detach()
                 core.stop_loops()
+                if self._logs is not None:
+                    self._logs.close()
                 _running.discard(self)
                 self._stopped.set()
 

@@ -211,7 +211,6 @@ REFUSED_FLAGS = [
     ["--ssl-keyfile", "x"],
     ["--root-path", "/x"],
     ["--proxy-headers"],
-    ["--access-log"],
     ["--limit-max-requests", "5"],
     ["--header", "a:b"],
 ]

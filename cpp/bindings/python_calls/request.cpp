@@ -60,6 +60,11 @@ PyObject* make_query_params(RequestObject* r) {
   return query ? call_host("make_query_params", query.get()) : nullptr;
 }
 
+PyObject* make_trace(RequestObject* r) {
+  Ref const headers(new_request_headers(r));
+  return headers ? call_host("make_trace", headers.get()) : nullptr;
+}
+
 PyObject* make_state(RequestObject*) { return call_host("make_state"); }
 
 PyObject* make_body(RequestObject* r) {
@@ -149,6 +154,8 @@ PyGetSetDef attributes[] = {
      "The route's parameters, converted to their types.", nullptr},
     {"query_params", get_once<&RequestObject::query_params, make_query_params>, nullptr,
      "The query, a millrace.http.QueryParams.", nullptr},
+    {"trace", get_once<&RequestObject::trace, make_trace>, nullptr,
+     "The trace it belongs to, a millrace.trace.TraceContext.", nullptr},
     {"client", get_client, nullptr, "Address and port of the peer; None on a Unix socket.",
      nullptr},
     {"body", get_once<&RequestObject::body, make_body>, nullptr,
@@ -198,6 +205,7 @@ int traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(r->app);
   Py_VISIT(r->path_params);
   Py_VISIT(r->query_params);
+  Py_VISIT(r->trace);
   Py_VISIT(r->state);
   return 0;
 }
@@ -206,6 +214,7 @@ int clear(PyObject* self) {
   auto* const r = request_of(self);
   Py_CLEAR(r->path_params);
   Py_CLEAR(r->query_params);
+  Py_CLEAR(r->trace);
   Py_CLEAR(r->state);
   Py_CLEAR(r->body);
   return 0;
@@ -270,7 +279,7 @@ RequestObject* make_request(conn::Exchange& exchange, const Route& route, Corout
     r = PyObject_GC_New(RequestObject, &request_type);
     if (!r) return nullptr;
     r->kept = nullptr;
-    r->app = r->path_params = r->query_params = r->state = r->body = nullptr;
+    r->app = r->path_params = r->query_params = r->trace = r->state = r->body = nullptr;
     r->exchange = &exchange;
     PyObject_GC_Track(r);
   }
@@ -290,7 +299,7 @@ void leave_request(RequestObject* r) {
     Py_DECREF(r);
     return;
   }
-  if (r->path_params || r->query_params || r->state || r->body) clear(as_object(r));
+  if (r->path_params || r->query_params || r->trace || r->state || r->body) clear(as_object(r));
   r->call = nullptr;
   r->route = nullptr;
   // Clearing may have run code that filled the place.

@@ -26,7 +26,7 @@ struct RequestObject {
   CoroutineCall* call;  // null in plain functions, and once the answer is on its way
   const Route* route;   // while there is an exchange
   KeptRequest* kept;
-  PyObject *app, *path_params, *query_params, *state,
+  PyObject *app, *path_params, *query_params, *trace, *state,
       *body;           // made when asked for; app: kept ones only
   bool body_is_whole;  // it was buffered before the handler was called, or has been read since
 };
