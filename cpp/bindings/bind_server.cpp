@@ -119,7 +119,8 @@ void bind_server(py::module_& module) {
            py::kw_only(), "app"_a, "on_exception"_a, "on_background"_a);
 
   py::class_<Engine>(module, "Server", py::custom_type_setup(add_traversal))
-      .def(py::init(&make_engine), "options"_a, "routes"_a, "hooks"_a, "recorders"_a)
+      .def(py::init(&make_engine), "options"_a, "routes"_a, "hooks"_a,
+           "recorders"_a = observe::RecorderOptions{})
       .def("listen", [](Engine& engine) { unwrap(engine.listen()); })
       .def("run_loops",
            [](Engine& engine) {

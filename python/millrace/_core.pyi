@@ -212,7 +212,7 @@ class Server:
         options: ServerOptions,
         routes: list[Route],
         hooks: AppHooks,
-        recorders: RecorderOptions,
+        recorders: RecorderOptions = ...,
     ) -> None: ...
     def listen(self) -> None: ...  # OSError subclass or ValueError
     def run_loops(self) -> None: ...
