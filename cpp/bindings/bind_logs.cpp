@@ -34,14 +34,16 @@ void bind_logs(py::module_& module) {
 
   // Shared with the recorders of the loops.
   py::class_<LineQueue, observe::SharedLineQueue>(module, "LineQueue")
-      .def(py::init([](std::size_t ring_bytes) {
-             return std::make_shared<LineQueue>(
-                 observe::LineQueueOptions{.ring_bytes = ring_bytes});
-           }),
-           "ring_bytes"_a)
+      .def(
+          py::init([](std::size_t ring_bytes) {
+            return std::make_shared<LineQueue>(observe::LineQueueOptions{.ring_bytes = ring_bytes});
+          }),
+          "ring_bytes"_a)
       .def(
           "write_to",
-          [](LineQueue& lines, int descriptor) { return name_in(ends, write_to(lines, descriptor)); },
+          [](LineQueue& lines, int descriptor) {
+            return name_in(ends, write_to(lines, descriptor));
+          },
           "descriptor"_a)
       .def("take", [](LineQueue& lines) { return py::bytes(take(lines)); })
       .def("interrupt", &LineQueue::interrupt)

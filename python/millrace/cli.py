@@ -14,6 +14,7 @@ An HTTP engine, driven from Python.
 
 commands:
   serve MODULE:APP   serve an app until Ctrl-C
+  top PATH|PID       show what a running server is doing, live
   load URL           put load on a server and report latency
   demo               compare the execution patterns on this machine, in two minutes
   doctor             show what this machine offers, what is missing, and the remedy
@@ -65,6 +66,12 @@ def _serve(argv: Sequence[str]) -> int:
     return main(argv)
 
 
+def _top(argv: Sequence[str]) -> int:
+    from millrace.cli_top import main
+
+    return main(argv)
+
+
 def _load(argv: Sequence[str]) -> int:
     from millrace.cli_load import main
 
@@ -91,6 +98,7 @@ def _doctor(argv: Sequence[str]) -> int:
 
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "serve": _serve,
+    "top": _top,
     "load": _load,
     "demo": _demo,
     "doctor": _doctor,

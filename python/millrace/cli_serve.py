@@ -137,6 +137,8 @@ def _parser() -> argparse.ArgumentParser:
         help="common, combined (the default), json, or Apache's directives")  # fmt: skip
     add("--slow-request", type=duration, metavar="TIME",
         help="log requests that take this long, with their journey")  # fmt: skip
+    add("--monitor", nargs="?", const=True, metavar="PATH",
+        help="open a Unix socket for `millrace top`; PATH goes by the process id")  # fmt: skip
     add("--limit-concurrency", type=count, metavar="N", help="requests under way; more are 503")
     add("--backlog", type=count, metavar="N", help="connections the kernel keeps for us")
     add("--timeout-keep-alive", type=duration, metavar="TIME", help="idle time; 75 or 75s")
@@ -270,6 +272,7 @@ def _server(
             drain=options.timeout_graceful_shutdown,
             access_log=_access_log(options),
             slow_request=options.slow_request,
+            monitor=options.monitor,
         )
     except ValueError as error:
         parser.error(f"--{error}" if str(error).startswith("http=") else str(error))

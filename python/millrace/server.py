@@ -18,6 +18,7 @@ from millrace.http import Request
 from millrace.lifetime import Lifetime
 from millrace.limits import Limits
 from millrace.metrics import Metrics, collect
+from millrace.monitor import Monitor, default_path
 from millrace.patterns import Pattern
 from millrace.units import seconds
 
@@ -59,6 +60,8 @@ class Server:
         request, whatever stands here.
     slow_request:
         Tell the logger ``millrace.slow`` about requests that take this long, with their journey.
+    monitor:
+        The path of a Unix socket for ``millrace top``; True chooses one by the process's id.
     half_close:
         A client that ends its sending side still wants its answer. By default it has left.
     backlog:
@@ -97,6 +100,7 @@ class Server:
         metrics: bool | None = None,
         access_log: AccessLog | str | Path | bool | None = None,
         slow_request: float | str | None = None,
+        monitor: str | Path | bool | None = None,
         half_close: bool = False,
         backlog: int | None = None,
         drain: float | str = "10s",
@@ -119,6 +123,7 @@ class Server:
         self._options.half_close = half_close
         self._metrics = metrics
         self._access_log = AccessLog.of(access_log)
+        self._monitor_path = _monitor_path(monitor)
         self._slow_request_s = None if slow_request is None else seconds(slow_request)
         if backlog is not None:
             self._options.backlog = backlog
@@ -126,6 +131,7 @@ class Server:
         self._make_locks()
         self._core: _core.Server | None = None
         self._logs: RequestLogs | None = None
+        self._monitor: Monitor | None = None
         self._lifetime: Lifetime | None = None
 
     def __repr__(self) -> str:
@@ -305,17 +311,21 @@ class Server:
         core.listen()
         try:
             logs.open()
+            if self._monitor_path is not None:
+                self._monitor = Monitor(self, self._monitor_path)
             core.run_loops()
             lifetime.enter()
             core.accept()
         except BaseException:
             lifetime.detach()
             core.stop_loops()
-            logs.close()
+            self._close_sight()
             raise
         self._hurry.clear()
         self._stopped.clear()
         _running.add(self)
+        if self._monitor is not None:
+            self._monitor.start()
 
     def _recorders(self) -> _core.RecorderOptions:
         recorders = _core.RecorderOptions()
@@ -336,10 +346,16 @@ class Server:
             finally:
                 lifetime.detach()
                 core.stop_loops()
-                if self._logs is not None:
-                    self._logs.close()
+                self._close_sight()
                 _running.discard(self)
                 self._stopped.set()
+
+    def _close_sight(self) -> None:
+        if self._monitor is not None:
+            self._monitor.close()
+            self._monitor = None
+        if self._logs is not None:
+            self._logs.close()
 
     def _make_locks(self) -> None:
         self._lock = threading.Lock()
@@ -375,6 +391,14 @@ class Server:
 
 # How soon Ctrl-C is heard, at the latest.
 _GLANCE_S = 0.5
+
+
+def _monitor_path(monitor: str | Path | bool | None) -> Path | None:
+    if monitor is None or monitor is False:
+        return None
+    if monitor is True:
+        return default_path(os.getpid())
+    return Path(str(monitor).removeprefix("unix:"))
 
 
 def _check_app(app: object) -> None:

@@ -13,6 +13,8 @@ import pytest
 from millrace import _core, human
 from millrace.observe import Durations, Journey, Stats
 
+from tests.python.wire import eventually
+
 STAGES = [
     *("accept", "read", "decrypt", "parse", "decode", "queue", "process", "encode", "encrypt"),
     *("write", "total"),
@@ -124,6 +126,8 @@ def test_a_request_body_is_decoded_and_a_queue_is_waited_in(app):
     pattern = mr.patterns.acceptor_queue_workers(workers=1)
     with mr.Server(app, pattern=pattern) as server:
         assert ask(server.url + "/echo", b"abc") == b"abc"
+        # The client may have its answer before the loop has written down how that went.
+        eventually(lambda: server.stats().total("requests") == 1)
         journey = server.journey()
     assert journey["decode"].occurred
     assert journey["queue"].occurred

@@ -366,19 +366,20 @@ const std::string& ServerConnection::client() {
 
 // `written`: when the kernel had taken its last byte; 0 if it never did.
 void ServerConnection::release(Exchange& exchange, Time written) {
-  auto& counters = pump_.reactor().counters();
-  if (written != 0) {
-    counters.requests.add();
-    if (exchange.native) counters.requests_native.add();
-  } else {
-    counters.requests_abandoned.add();
-  }
   if (exchange.stamping_) {
     exchange.stamps.stamp(Moment::written, written);
     auto const ended = written != 0 ? written : net::Reactor::clock();
     bool const has_body = exchange.head.method() != http::Method::head;
     sink_.request_done({exchange.stamps, ended, has_body ? exchange.bytes_out_ : 0,
                         exchange.status_, ExchangeWords(exchange, client())});
+  }
+  // Counted last: whoever sees the count finds the request recorded.
+  auto& counters = pump_.reactor().counters();
+  if (written != 0) {
+    counters.requests.add();
+    if (exchange.native) counters.requests_native.add();
+  } else {
+    counters.requests_abandoned.add();
   }
   service_.on_done(exchange);
   if (auto* observer = exchange.observer_.load()) observer->on_released();

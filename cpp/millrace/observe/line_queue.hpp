@@ -23,7 +23,8 @@ struct LineQueueOptions {
   base::Duration interval = base::milliseconds(100);
 };
 
-// A ring of bytes per loop, shared by the loops' recorders and the reader. One reader, on a thread that is no loop.
+// A ring of bytes per loop, shared by the loops' recorders and the reader. One reader, on a thread
+// that is no loop.
 class LineQueue {
  public:
   // What a loop puts its lines into. Home loop only.
