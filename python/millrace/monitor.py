@@ -115,15 +115,15 @@ class Monitor:
                     if key.fileobj is self._listener:
                         self._accept(selector, clients)
                         continue
-                    client = key.fileobj
-                    assert isinstance(client, socket.socket)
-                    if not self._serve(client, clients[client], events):
-                        selector.unregister(client)
-                        del clients[client]
-                        client.close()
+                    asking = key.fileobj
+                    assert isinstance(asking, socket.socket)
+                    if not self._serve(asking, clients[asking], events):
+                        selector.unregister(asking)
+                        del clients[asking]
+                        asking.close()
                         continue
-                    waiting = selectors.EVENT_WRITE if clients[client] else 0
-                    selector.modify(client, selectors.EVENT_READ | waiting)
+                    waiting = selectors.EVENT_WRITE if clients[asking] else 0
+                    selector.modify(asking, selectors.EVENT_READ | waiting)
 
     def _accept(
         self, selector: selectors.BaseSelector, clients: dict[socket.socket, bytearray]
