@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from millrace import _core, human
+from millrace import _core, human, logs
 from millrace.units import byte_count
 
 __all__ = ["AccessLog", "RequestLogs"]
@@ -75,7 +75,7 @@ class AccessLog:
         return cls() if value is True else cls(value)
 
 
-# A line holds a target and two fields, escaped: this is more than the longest under the limits.
+# A line that is longer than this is dropped; escaped, only a hostile one is.
 _LEAST_BUFFER = 64 * 1024
 
 # Per loop, for what logging's handlers have not taken yet: some 3,000 records.
@@ -97,6 +97,7 @@ class RequestLogs:
         self._queues: dict[str, _core.LineQueue] = {}
         self._threads: list[_Reader] = []
         self._file: _LogFile | None = None
+        self._forget: Callable[[], None] = _nothing
         if access_log is not None:
             lines = self._queue("access_log", byte_count(access_log.buffer))
             recorders.add_log(access_log.format, lines)
@@ -125,6 +126,7 @@ class RequestLogs:
         """
         if self._file is not None:
             self._file.open()
+            self._forget = logs.on_reopen(self._reopen_or_say)
         for thread in self._threads:
             thread.start()
 
@@ -139,8 +141,16 @@ class RequestLogs:
         if self._file is not None:
             self._file.reopen()
 
+    def _reopen_or_say(self) -> None:
+        try:
+            self.reopen()
+        except OSError as error:
+            _error_log.error("access log: %s; it goes on in the old file", error)
+
     def close(self) -> None:
         """Write what is left, and end."""
+        self._forget()
+        self._forget = _nothing
         for queue in self._queues.values():
             queue.close()
         for thread in self._threads:
@@ -154,6 +164,10 @@ class RequestLogs:
             name: {"lines": queue.lines, "dropped": queue.dropped}
             for name, queue in self._queues.items()
         }
+
+
+def _nothing() -> None:
+    pass
 
 
 class _Reader(threading.Thread):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import millrace as mr
 import pytest
+from millrace import logs
 
 from tests.python.wire import Signal, Wire, eventually, fetch, get, request
 
@@ -166,16 +167,41 @@ def test_a_full_disk_costs_lines_and_one_warning(app, serve, listen, pattern):
     assert "/dev/full: No space left on device" in warnings[0]
 
 
-def test_a_log_that_is_moved_away_goes_on_in_a_new_file(app, serve, tmp_path):
+@pytest.mark.parametrize(
+    "reopen", [mr.Server.reopen_logs, lambda _: logs.reopen_logs()], ids=["its own", "all"]
+)
+def test_a_log_that_is_moved_away_goes_on_in_a_new_file(app, serve, tmp_path, reopen):
     path = tmp_path / "access.log"
     server = serve(app, access_log=mr.AccessLog(path, format="%U"))
     get(server, "/native")
     lines_of(path, 1)
     path.rename(tmp_path / "old.log")
-    server.reopen_logs()
+    reopen(server)
     get(server, "/coroutine")
     assert lines_of(path, 1) == ["/coroutine"]
     assert (tmp_path / "old.log").read_text() == "/native\n"
+
+
+def test_a_log_that_cannot_be_opened_anew_goes_on_in_the_old_file(app, serve, tmp_path, listen):
+    heard = listen("millrace.error")
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    server = serve(app, access_log=mr.AccessLog(folder / "access.log", format="%U"))
+    folder.rename(tmp_path / "old")
+    with pytest.raises(FileNotFoundError):
+        server.reopen_logs()
+    logs.reopen_logs()
+    assert "it goes on in the old file" in heard.records[-1].getMessage()
+    get(server, "/native")
+    assert lines_of(tmp_path / "old" / "access.log", 1) == ["/native"]
+
+
+def test_a_stopped_servers_log_is_not_opened_again(app, tmp_path):
+    path = tmp_path / "access.log"
+    with mr.Server(app, access_log=path):
+        path.unlink()
+    logs.reopen_logs()
+    assert not path.exists()
 
 
 def test_a_log_that_cannot_be_opened_ends_the_start(app, tmp_path):

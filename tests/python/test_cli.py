@@ -418,7 +418,7 @@ def test_version_and_help_with_examples(capsys):
 @pytest.mark.parametrize("arguments", [[], ["srve"]])
 def test_no_command_or_a_wrong_one_names_those_there_are(capsys, arguments):
     assert cli.main(arguments) == 2
-    assert "serve, load, demo, doctor" in capsys.readouterr().err
+    assert "serve, top, load, demo, doctor" in capsys.readouterr().err
 
 
 def test_the_installed_command_is_this_one():
