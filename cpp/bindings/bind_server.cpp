@@ -84,7 +84,13 @@ void bind_options(py::module_& module) {
       .def_readwrite("bind", &Options::bind)
       .def_readwrite("recipe", &Options::recipe)
       .def_readwrite("limits", &Options::limits)
-      .def_readwrite("backlog", &Options::backlog)
+      .def_property(
+          "backlog", [](const Options& one) { return one.listening.backlog; },
+          [](Options& one, int value) { one.listening.backlog = value; })
+      .def_property(
+          "socket", [](Options& one) { return &one.listening.socket; },
+          [](Options& one, const net::SocketOptions& value) { one.listening.socket = value; },
+          py::return_value_policy::reference_internal)
       .def_readwrite("body_bytes", &Options::body_bytes)
       .def_readwrite("max_connections", &Options::max_connections)
       .def_readwrite("max_in_flight", &Options::max_in_flight)
@@ -152,6 +158,15 @@ void bind_server(py::module_& module) {
              return py::reinterpret_steal<py::object>(checked(engine.stats()));
            })
       .def("metrics", [](const Engine& engine) { return rows_of(engine.metrics()); })
+      .def("socket_reports", &Engine::socket_reports)
+      .def("accept_queues", &Engine::accept_queues)
+      .def(
+          "connections",
+          [](Engine& engine, std::size_t most, double patience) {
+            auto told = unwrap(engine.connections(most, patience));
+            return std::pair(std::move(told.items), told.silent_loops);
+          },
+          "most"_a, "seconds"_a)
       .def("journey", &Engine::journey)
       .def("reset_journey", &Engine::reset_journey);
 }

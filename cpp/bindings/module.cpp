@@ -1,6 +1,7 @@
 // millrace._core: the compiled engine.
 #include <pybind11/pybind11.h>
 
+#include "bind_connections.hpp"
 #include "bind_exec.hpp"
 #include "bind_http.hpp"
 #include "bind_lab.hpp"
@@ -39,8 +40,9 @@ PYBIND11_MODULE(_core, module) {
   bindings::bind_logs(module);
   bindings::bind_metrics(module);
   bindings::bind_observe(module);
-  bindings::bind_server(module);
   bindings::bind_sockets(module);
+  bindings::bind_connections(module);
+  bindings::bind_server(module);
   bindings::bind_work(module);
   bindings::bind_lab(module);
   watch_the_end(module);

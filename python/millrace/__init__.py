@@ -16,6 +16,7 @@ from millrace import errors, patterns
 from millrace._core import __version__
 from millrace.access_log import AccessLog
 from millrace.app import App
+from millrace.connections import AcceptQueues, Connections, TcpInfo
 from millrace.errors import MillraceError
 from millrace.http import (
     BackgroundTask,
@@ -30,17 +31,21 @@ from millrace.observe import Journey, Stats
 from millrace.patterns import Pattern
 from millrace.process import run
 from millrace.server import Server
+from millrace.sockets import Keepalive, SocketOptions, SocketReport
 
 if TYPE_CHECKING:
     from millrace import lab
 
 __all__ = [
+    "AcceptQueues",
     "AccessLog",
     "App",
     "BackgroundTask",
+    "Connections",
     "HTTPError",
     "Headers",
     "Journey",
+    "Keepalive",
     "Limits",
     "MillraceError",
     "Pattern",
@@ -48,7 +53,10 @@ __all__ = [
     "Request",
     "Response",
     "Server",
+    "SocketOptions",
+    "SocketReport",
     "Stats",
+    "TcpInfo",
     "__version__",
     "errors",
     "lab",

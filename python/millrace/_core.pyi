@@ -51,6 +51,7 @@ class ServerOptions:
     recipe: Recipe
     limits: Limits
     backlog: int
+    socket: SocketOptions
     body_bytes: int
     max_connections: int
     max_in_flight: int
@@ -62,8 +63,141 @@ class ServerOptions:
 
 # --- sockets ---------------------------------------------------------------------------------------
 
+class SocketOptions:  # None: the kernel's default; switches are 0 or 1
+    def __init__(self) -> None: ...
+    nodelay: int | None
+    quickack: int | None
+    cork: int | None
+    receive_buffer: int | None  # bytes
+    send_buffer: int | None
+    not_sent_low_watermark: int | None
+    fast_open: int | None
+    defer_accept: int | None  # seconds
+    reuse_port: int | None
+    keepalive: int | None
+    keepalive_idle: int | None  # seconds
+    keepalive_interval: int | None
+    keepalive_count: int | None
+    user_timeout: int | None  # milliseconds
+    congestion_control: str | None
+    linger: int | None  # seconds
+    v6_only: int | None
+    incoming_cpu: int | None
+    unix_mode: int | None
+
+class SocketOptionOutcome:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...  # by the engine alone
+    @property
+    def name(self) -> str: ...
+    @property
+    def asked(self) -> int | str | None: ...
+    @property
+    def effective(self) -> int | str | None: ...
+    @property
+    def verdict(
+        self,
+    ) -> str: ...  # "kernel_default", "taken", "changed", "refused", "not_applicable"
+    @property
+    def why(self) -> str: ...
+
+class SocketReport:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...  # by the engine alone
+    @property
+    def endpoint(self) -> str: ...
+    @property
+    def outcomes(self) -> list[SocketOptionOutcome]: ...
+
+class AcceptQueue:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...  # by the engine alone
+    @property
+    def depth(self) -> int: ...
+    @property
+    def limit(self) -> int: ...
+
+class QueueReport:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...  # by the engine alone
+    @property
+    def endpoint(self) -> str: ...
+    @property
+    def queue(self) -> AcceptQueue | None: ...
+
+class ListenCounters:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...  # by the engine alone
+    @property
+    def overflows(self) -> int: ...
+    @property
+    def drops(self) -> int: ...
+
+class TcpReport:  # durations in seconds
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...  # by the engine alone
+    @property
+    def state(self) -> str: ...
+    @property
+    def congestion_control(self) -> str: ...
+    @property
+    def rtt(self) -> float: ...
+    @property
+    def rtt_variation(self) -> float: ...
+    @property
+    def rtt_min(self) -> float: ...
+    @property
+    def retransmission_timeout(self) -> float: ...
+    @property
+    def since_data_sent(self) -> float: ...
+    @property
+    def since_data_received(self) -> float: ...
+    @property
+    def send_segment_bytes(self) -> int: ...
+    @property
+    def congestion_window(self) -> int: ...
+    @property
+    def slow_start_threshold(self) -> int: ...
+    @property
+    def unacked_segments(self) -> int: ...
+    @property
+    def lost_segments(self) -> int: ...
+    @property
+    def retransmitted_segments(self) -> int: ...
+    @property
+    def not_sent_bytes(self) -> int: ...
+    @property
+    def bytes_acked(self) -> int: ...
+    @property
+    def bytes_received(self) -> int: ...
+    @property
+    def segments_out(self) -> int: ...
+    @property
+    def segments_in(self) -> int: ...
+    @property
+    def delivery_rate(self) -> int: ...
+    @property
+    def pacing_rate(self) -> int: ...
+
+class ConnectionReport:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...  # by the engine alone
+    @property
+    def id(self) -> int: ...
+    @property
+    def peer(self) -> str: ...
+    @property
+    def loop(self) -> int: ...
+    @property
+    def age(self) -> float: ...
+    @property
+    def requests(self) -> int: ...
+    @property
+    def state(self) -> str: ...  # "idle", "answering", "sending"
+    @property
+    def unsent_bytes(self) -> int: ...
+    @property
+    def tcp(self) -> TcpReport | None: ...
+
+def listen_counters() -> ListenCounters | None: ...
 def open_listening_socket(
-    bind: str, backlog: int = 1024, reuse_port: bool = False
+    bind: str,
+    backlog: int = 1024,
+    reuse_port: bool = False,
+    options: SocketOptions | None = None,
 ) -> tuple[int, str]:
     """Open a listening socket for ``bind="fd://N"``: its descriptor, and where it listens.
 
@@ -230,6 +364,9 @@ class Server:
         """The asyncio loop that runs coroutines; starts it where the app needed none so far."""
     def stats(self) -> dict[str, Any]: ...  # see millrace.observe.Stats
     def metrics(self) -> list[_FamilyRow]: ...  # see millrace.metrics
+    def socket_reports(self) -> list[SocketReport]: ...
+    def accept_queues(self) -> list[QueueReport]: ...
+    def connections(self, most: int, seconds: float) -> tuple[list[ConnectionReport], int]: ...
     def journey(self) -> JourneySnapshot: ...
     def reset_journey(self) -> None: ...
 

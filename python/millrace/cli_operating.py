@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from millrace import logs, reload, users
@@ -85,6 +85,15 @@ def handed_over() -> list[str]:
     return [one.bind for one in sockets]
 
 
+def _opened(options: argparse.Namespace, binds: list[str]) -> AbstractContextManager[list[str]]:
+    return opened(
+        binds,
+        pattern=options.pattern,
+        backlog=options.backlog,
+        socket_options=options.socket_option,
+    )
+
+
 def prepare(options: argparse.Namespace, binds: list[str], stack: ExitStack) -> list[str]:
     """Do what has to be done as root, then give it up; return the addresses as they are now.
 
@@ -99,14 +108,14 @@ def prepare(options: argparse.Namespace, binds: list[str], stack: ExitStack) -> 
     if options.umask is not None:
         os.umask(options.umask)
     if options.reload:
-        return stack.enter_context(opened(binds, pattern=options.pattern, backlog=options.backlog))
+        return stack.enter_context(_opened(options, binds))
     if options.user is None and options.group is None:
         return binds
     identity = users.find_identity(options.user, options.group)
     users.check_may_become(identity)
-    bound = stack.enter_context(opened(binds, pattern=options.pattern, backlog=options.backlog))
+    bound = stack.enter_context(_opened(options, binds))
     for bind in binds:
-        if bind.startswith("unix:"):
+        if bind.startswith("unix:") and not bind.startswith("unix:@"):
             os.chown(bind.removeprefix("unix:"), identity.user, identity.group)
     for file in logs.files():
         file.give_to(identity.user, identity.group)

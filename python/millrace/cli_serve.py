@@ -25,6 +25,7 @@ from millrace.cli_options import (
 from millrace.limits import Limits
 from millrace.logs import configure_logging
 from millrace.server import Server
+from millrace.sockets import read_socket_options
 
 __all__ = ["main"]
 
@@ -67,6 +68,10 @@ def main(argv: Sequence[str]) -> int:
     if options.app is None:
         parser.error("no app is named: write it as module:app, for instance hello:app")
     named = _check_address(parser, options, argv)
+    try:
+        options.socket_option = read_socket_options(options.socket_option)
+    except ValueError as error:
+        parser.error(f"--socket-option: {error}")
     cli_operating.check(parser, options)
     inherited = reload.inherited_binds(os.environ)
     with ExitStack() as stack:
@@ -141,6 +146,8 @@ def _parser() -> argparse.ArgumentParser:
         help="open a Unix socket for `millrace top`; PATH goes by the process id")  # fmt: skip
     add("--limit-concurrency", type=count, metavar="N", help="requests under way; more are 503")
     add("--backlog", type=count, metavar="N", help="connections the kernel keeps for us")
+    add("--socket-option", action=Each, metavar="NAME=VALUE", default=(),
+        help="such as receive_buffer=64kB; may be given several times")  # fmt: skip
     add("--timeout-keep-alive", type=duration, metavar="TIME", help="idle time; 75 or 75s")
     add("--timeout-graceful-shutdown", type=duration, default=10.0, metavar="TIME",
         help="for requests under way when stopping (10s)")  # fmt: skip
@@ -269,6 +276,7 @@ def _server(
             journey=not options.no_journey,
             half_close=options.half_close,
             backlog=options.backlog,
+            socket_options=options.socket_option,
             drain=options.timeout_graceful_shutdown,
             access_log=_access_log(options),
             slow_request=options.slow_request,

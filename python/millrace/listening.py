@@ -10,13 +10,18 @@ from pathlib import Path
 
 from millrace import _core
 from millrace.patterns import Pattern
+from millrace.sockets import SocketOptions
 
 __all__ = ["descriptors_of", "opened"]
 
 
 @contextmanager
 def opened(
-    binds: Sequence[str], *, pattern: Pattern | None, backlog: int | None
+    binds: Sequence[str],
+    *,
+    pattern: Pattern | None,
+    backlog: int | None,
+    socket_options: SocketOptions,
 ) -> Iterator[list[str]]:
     """Open what a `Server` with these options would, as ``fd://`` addresses for it.
 
@@ -28,7 +33,8 @@ def opened(
         An address cannot be listened on.
     """
     with contextlib.ExitStack() as stack:
-        yield [_open(bind, stack, _sockets_per_bind(pattern), backlog) for bind in binds]
+        count = _sockets_per_bind(pattern)
+        yield [_open(bind, stack, count, backlog, socket_options) for bind in binds]
 
 
 def descriptors_of(binds: Sequence[str]) -> list[int]:
@@ -36,16 +42,23 @@ def descriptors_of(binds: Sequence[str]) -> list[int]:
     return [int(text) for bind in binds for text in bind.removeprefix("fd://").split(",")]
 
 
-def _open(bind: str, stack: contextlib.ExitStack, count: int, backlog: int | None) -> str:
+def _open(
+    bind: str,
+    stack: contextlib.ExitStack,
+    count: int,
+    backlog: int | None,
+    socket_options: SocketOptions,
+) -> str:
     if bind.startswith("fd://"):
         return bind
-    options = {} if backlog is None else {"backlog": backlog}
+    options = socket_options.to_engine()
+    wanted = backlog or socket_options.backlog or _core.ServerOptions().backlog
     found: list[int] = []
     for _ in range(count):
-        descriptor, bind = _core.open_listening_socket(bind, reuse_port=count > 1, **options)
+        descriptor, bind = _core.open_listening_socket(bind, wanted, count > 1, options)
         stack.callback(os.close, descriptor)
         found.append(descriptor)
-    if bind.startswith("unix:"):
+    if bind.startswith("unix:") and not bind.startswith("unix:@"):
         stack.callback(_remove, Path(bind.removeprefix("unix:")))
     return f"fd://{','.join(map(str, found))}"
 

@@ -25,6 +25,7 @@ from millrace.notify import Notifier, Watchdog
 from millrace.patterns import Pattern
 from millrace.server import Server
 from millrace.signals import Signals, hear
+from millrace.sockets import SocketOptions
 
 __all__ = [
     "START_FAILED",
@@ -76,6 +77,7 @@ def run(
     journey: bool = True,
     half_close: bool = False,
     backlog: int | None = None,
+    socket_options: SocketOptions | None = None,
     drain: float | str = "10s",
     access_log: AccessLog | str | Path | bool | None = None,
     slow_request: float | str | None = None,
@@ -95,7 +97,8 @@ def run(
         The path of a Unix socket to listen on instead.
     bind:
         Where to listen instead, in one or several texts as for `Server`.
-    pattern, limits, http, journey, half_close, backlog, drain, access_log, slow_request:
+    pattern, limits, http, journey, half_close, backlog, socket_options, drain, access_log,
+    slow_request:
         As for `Server`.
     log_level:
         Of the logger ``millrace``, which writes to the standard error where logging is not
@@ -114,6 +117,7 @@ def run(
             journey=journey,
             half_close=half_close,
             backlog=backlog,
+            socket_options=socket_options,
             drain=drain,
             access_log=access_log,
             slow_request=slow_request,

@@ -13,6 +13,7 @@ from typing import Any
 from millrace import _core, chain, observe, patterns
 from millrace.access_log import AccessLog, RequestLogs
 from millrace.app import App
+from millrace.connections import AcceptQueues, Connections
 from millrace.drain import Drain
 from millrace.http import Request
 from millrace.lifetime import Lifetime
@@ -20,6 +21,7 @@ from millrace.limits import Limits
 from millrace.metrics import Metrics, collect
 from millrace.monitor import Monitor, default_path
 from millrace.patterns import Pattern
+from millrace.sockets import SocketOptions, SocketReport
 from millrace.units import seconds
 
 __all__ = ["Server"]
@@ -66,6 +68,8 @@ class Server:
         A client that ends its sending side still wants its answer. By default it has left.
     backlog:
         Connections the kernel keeps until they are accepted.
+    socket_options:
+        What listening sockets and connections are asked to be; see `socket_report`.
     drain:
         What `stop` gives to requests under way.
     tls:
@@ -103,6 +107,7 @@ class Server:
         monitor: str | Path | bool | None = None,
         half_close: bool = False,
         backlog: int | None = None,
+        socket_options: SocketOptions | None = None,
         drain: float | str = "10s",
         tls: None = None,
     ) -> None:
@@ -125,6 +130,11 @@ class Server:
         self._access_log = AccessLog.of(access_log)
         self._monitor_path = _monitor_path(monitor)
         self._slow_request_s = None if slow_request is None else seconds(slow_request)
+        wanted = socket_options or SocketOptions()
+        self._options.socket = wanted.to_engine()
+        if backlog is not None and wanted.backlog is not None:
+            raise ValueError("backlog is given twice: leave it out of the socket_options")
+        backlog = wanted.backlog if backlog is None else backlog
         if backlog is not None:
             self._options.backlog = backlog
         (limits or Limits()).apply(self._options)
@@ -286,6 +296,59 @@ class Server:
         if self._logs is not None:
             self._logs.reopen()
 
+    def socket_report(self) -> SocketReport:
+        """Return what the kernel made of the socket options; of the last run where it is stopped.
+
+        Examples
+        --------
+        >>> import millrace as mr
+        >>> options = mr.SocketOptions(defer_accept="5s")
+        >>> with mr.Server(mr.App(), socket_options=options) as server:
+        ...     row = server.socket_report()["defer_accept"]
+        >>> row.asked, row.effective, row.verdict
+        (5, 7, 'changed')
+        """
+        return SocketReport(self._last_core().socket_reports())
+
+    def accept_queues(self) -> AcceptQueues:
+        """Return what waits at each listening socket to be accepted; nothing where it is stopped.
+
+        Examples
+        --------
+        >>> import millrace as mr
+        >>> with mr.Server(mr.App(), backlog=100) as server:
+        ...     (queue,) = server.accept_queues()
+        >>> queue.depth, queue.limit
+        (0, 100)
+        """
+        return AcceptQueues(self._last_core().accept_queues(), _core.listen_counters())
+
+    def connections(self, *, most: int = 1000, timeout: float | str = "1s") -> Connections:
+        """Ask every loop for its open connections, with TCP_INFO of each.
+
+        Parameters
+        ----------
+        most:
+            Of each loop; one costs its loop some microseconds.
+        timeout:
+            How long to wait for the loops.
+
+        Raises
+        ------
+        WrongState
+            Called by a handler, which would wait for itself.
+
+        Examples
+        --------
+        >>> import millrace as mr, socket
+        >>> with mr.Server(mr.App()) as server, socket.socket() as client:
+        ...     client.connect(("127.0.0.1", server.port))
+        ...     while not (open_now := server.connections()): pass
+        >>> open_now[0].state, open_now[0].tcp_info.state
+        ('idle', 'ESTABLISHED')
+        """
+        return Connections(*self._last_core().connections(most, seconds(timeout)))
+
     def __enter__(self) -> Server:
         return self.start()
 
@@ -309,6 +372,7 @@ class Server:
         self._core = core = _core.Server(self._options, routes, hooks, recorders)
         self._lifetime = lifetime = Lifetime(self._app, core.asyncio_loop)
         core.listen()
+        self.socket_report().log_problems()
         try:
             logs.open()
             if self._monitor_path is not None:

@@ -192,6 +192,15 @@ def test_several_binds_at_once_and_an_option_replaces_those_of_the_environment(m
     assert binds[2] in line
 
 
+def test_socket_options_reach_the_kernel_and_what_it_rounds_is_logged(millrace):
+    program = millrace(
+        "serve", "hello:app", "--port", "0", "--socket-option", "nodelay=off",
+        "--socket-option", "defer-accept=4s",
+    )  # fmt: skip
+    assert "defer_accept of 127.0.0.1" in program.line_with("4 s was changed, it is 7 s")
+    assert ask(url_of(program)) == "hello"
+
+
 def test_the_log_can_be_configured(millrace, tmp_path):
     config = {
         "version": 1,
@@ -243,6 +252,11 @@ def test_a_flag_that_is_not_built_is_refused_and_never_ignored(capsys, monkeypat
         (["--fd", "3", "--host", "::"], "--fd and --host exclude each other"),
         (["--bind", "[::1]:0", "--uds", "x"], "--bind and --uds exclude each other"),
         (["--fd", "-1"], "--fd: -1 is not from 0"),
+        (["--socket-option", "colour=red"], "--socket-option: 'colour' is no socket option"),
+        (["--socket-option", "nodelay"], "--socket-option: 'nodelay': write NAME=VALUE"),
+        (["--socket-option", "cork=maybe"], "--socket-option: cork='maybe': write on or off"),
+        (["--socket-option", "unix_mode=9"], "unix_mode='9': write an octal number"),
+        (["--socket-option", "keepalive=60"], "keepalive='60': write on, off, or idle"),
         (["--env-file", "none.env"], "--env-file: none.env: No such file"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),
         (["--log-level", "loud"], "--log-level"),

@@ -71,3 +71,17 @@ def test_the_server_has_the_engines_defaults():
 def test_a_malformed_limit_is_refused_by_name(limit, value):
     with pytest.raises(ValueError, match=limit):
         mr.Limits(**{limit: value})
+
+
+def test_the_socket_options_have_the_engines_defaults():
+    engine, options = _core.SocketOptions(), mr.SocketOptions().to_engine()
+    names = [name for name in vars(_core.SocketOptions) if not name.startswith("_")]
+    assert {n: getattr(options, n) for n in names} == {n: getattr(engine, n) for n in names}
+
+
+def test_every_socket_option_of_the_engine_can_be_set():
+    names = {name for name in vars(_core.SocketOptions) if not name.startswith("_")}
+    keepalive = {name for name in names if name.startswith("keepalive_")}
+    assert {f"keepalive_{field.name}" for field in dataclasses.fields(mr.Keepalive)} == keepalive
+    fields = {field.name for field in dataclasses.fields(mr.SocketOptions)}
+    assert fields - {"backlog"} == names - keepalive

@@ -256,6 +256,15 @@ base::Result<WorkUnderWay> Engine::under_way(std::size_t most, double seconds) {
   return result;
 }
 
+base::Result<server::ConnectionReports> Engine::connections(std::size_t most, double seconds) {
+  if (!usable())
+    return base::failure(Errc::wrong_state, {},
+                         "a handler keeps a loop that would have to answer: ask on another thread");
+  if (!parts_->is_running) return server::ConnectionReports();
+  WithoutGil const unlocked;
+  return parts_->server->connections(most, deadline_in(seconds));
+}
+
 base::Status Engine::stop_loops() {
   if (!parts_) return {};
   if (auto status = usable(); !status) return status;

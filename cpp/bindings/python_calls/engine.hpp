@@ -57,6 +57,8 @@ class Engine {
   base::Result<std::size_t> drain(
       double seconds);  // or a Python exception, which a signal's handler raised
   base::Result<WorkUnderWay> under_way(std::size_t most, double seconds);
+  // Of each loop at most so many. No thread of the server's own.
+  base::Result<server::ConnectionReports> connections(std::size_t most, double seconds);
   base::Status stop_loops();
 
   // Borrowed; null and a Python exception where asyncio fails.
@@ -67,6 +69,8 @@ class Engine {
   void reset_journey();
   std::vector<std::string> endpoints() const;
   std::vector<int> ports() const;
+  std::vector<server::SocketReport> socket_reports() const;
+  std::vector<server::QueueReport> accept_queues() const;
 
   // All that are left stop, at interpreter exit: nothing calls Python after that.
   static void stop_all();

@@ -107,4 +107,12 @@ std::vector<int> Engine::ports() const {
   return numbers;
 }
 
+std::vector<server::SocketReport> Engine::socket_reports() const {
+  return parts_ ? parts_->server->host().socket_reports() : std::vector<server::SocketReport>();
+}
+
+std::vector<server::QueueReport> Engine::accept_queues() const {
+  return parts_ ? parts_->server->host().accept_queues() : std::vector<server::QueueReport>();
+}
+
 }  // namespace millrace::python

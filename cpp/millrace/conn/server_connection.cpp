@@ -75,7 +75,8 @@ ServerConnection::ServerConnection(net::Reactor& reactor, std::unique_ptr<net::S
       service_(service),
       sink_(sink),
       set_(set),
-      options_(options) {
+      options_(options),
+      since_(reactor.now()) {
   next_ = set_.first_;
   if (next_) next_->previous_ = this;
   set_.first_ = this;
@@ -132,6 +133,7 @@ void ServerConnection::open_exchange(http::StreamId stream, http::HeadReceived h
   exchange.stream_ = stream;
   exchange.head = std::move(head.head);
   exchange.body.reset(!head.ends_stream);
+  ++requests_;
   exchange.since_ = pump_.reactor().now();
   exchange.summarize();
   exchange.stamping_ = options_.journey;

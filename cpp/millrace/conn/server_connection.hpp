@@ -1,6 +1,7 @@
 // The server's side of a connection: turns a codec's events into exchanges and their answers into
 // parts.
 #pragma once
+#include "millrace/conn/connection_report.hpp"
 #include "millrace/conn/exchange.hpp"
 #include "millrace/conn/stream_pump.hpp"
 #include "millrace/trace/sink.hpp"
@@ -32,6 +33,7 @@ class ConnectionSet {
   // Breaks off all that are left.
   void abort_all(const base::Error& why);
   void list_open(std::vector<OpenRequest>& into) const;
+  void list(std::vector<ConnectionReport>& into, std::size_t most) const;
 
  private:
   friend class ServerConnection;
@@ -69,6 +71,7 @@ class ServerConnection final : public PumpOwner {
   void open_exchange(http::StreamId stream, http::HeadReceived head, base::Time ready,
                      base::Time received);
   void list_open(std::vector<OpenRequest>& into) const;
+  ConnectionReport report() const;
   Exchange* find(http::StreamId stream);
   void take_data(Exchange& exchange, base::Bytes bytes);
   void take_end(Exchange& exchange, http::Fields trailers);
@@ -96,6 +99,8 @@ class ServerConnection final : public PumpOwner {
   Exchange* done_ = nullptr;                  // answered, bytes not yet with the kernel
   std::unique_ptr<proto::Codec> next_codec_;  // for on_hand_over
   std::string client_;                        // the peer's address as text, once asked for
+  base::Time since_;
+  std::uint64_t requests_ = 0;
   bool closed_ = false, disposed_ = false;
 };
 

@@ -87,6 +87,7 @@ class StreamPump final : public net::ReadSink {
   std::size_t unsent_bytes() const { return out_.size(); }
   net::Reactor& reactor() { return reactor_; }
   const net::Endpoint& peer() const { return stream_->peer(); }
+  int descriptor() const { return stream_->descriptor(); }
 
   // net::ReadSink
   void on_bytes(base::ByteView bytes, base::Time ready, base::Time received) override;

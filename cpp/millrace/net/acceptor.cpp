@@ -25,8 +25,10 @@ namespace {
 
 int accept_from(const ListenSocket& socket, Peer& peer) {
   peer.endpoint.size = sizeof peer.endpoint.storage;
-  return ::accept4(socket.descriptor(), peer.endpoint.address(), &peer.endpoint.size,
-                   SOCK_NONBLOCK | SOCK_CLOEXEC);
+  int const descriptor = ::accept4(socket.descriptor(), peer.endpoint.address(),
+                                   &peer.endpoint.size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (descriptor >= 0) socket.prepare(descriptor);
+  return descriptor;
 }
 
 class EpollAcceptor final : public Acceptor, private Readiness {

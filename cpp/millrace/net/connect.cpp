@@ -1,6 +1,4 @@
 // A connect under way: it ends when the kernel says so, or the wheel.
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -10,6 +8,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "millrace/net/socket_options.hpp"
 #include "millrace/net/stream.hpp"
 #include "millrace/net/system_error.hpp"
 
@@ -33,7 +32,7 @@ class Connecting final : public Resident, private Readiness {
   }
   ~Connecting() override { release(); }
 
-  void begin();
+  void begin(const SocketOptions& options);
 
  private:
   struct Timer : WheelEntry {
@@ -57,16 +56,13 @@ class Connecting final : public Resident, private Readiness {
   int failed_with_ = 0;  // told by the timer: never from inside connect_socket
 };
 
-void Connecting::begin() {
+void Connecting::begin(const SocketOptions& options) {
   descriptor_ = ::socket(to_.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (descriptor_ < 0) {
     fail_later(errno);
     return;
   }
-  if (!to_.is_unix()) {
-    int const on = 1;
-    ::setsockopt(descriptor_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  }
+  (void)set_socket_options(descriptor_, to_.family(), options, SocketMoment::before_connect);
   attempt();
 }
 
@@ -129,10 +125,15 @@ void Connecting::release() {
 
 void connect_socket(Reactor& reactor, const Endpoint& to, base::Time deadline,
                     std::function<void(base::Result<int>)> done) {
+  connect_socket(reactor, to, deadline, std::move(done), {});
+}
+
+void connect_socket(Reactor& reactor, const Endpoint& to, base::Time deadline,
+                    std::function<void(base::Result<int>)> done, const SocketOptions& options) {
   assert(reactor.may_touch());
   // Its own owner until it has called `done`; the reactor's if that never comes.
   auto connecting = std::make_unique<Connecting>(reactor, to, deadline, std::move(done));
-  connecting.release()->begin();
+  connecting.release()->begin(options);
 }
 
 }  // namespace millrace::net

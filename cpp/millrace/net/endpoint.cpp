@@ -54,10 +54,15 @@ base::Result<Endpoint> parse_unix(std::string_view text) {
     return refused(text, "the path is longer than " + std::to_string(sizeof address.sun_path - 1) +
                              " bytes, which is all the system takes");
   if (path.find('\0') != path.npos) return refused(text, "the path holds a NUL byte");
+  if (path == "@") return refused(text, "an abstract name needs a character after its '@'");
   std::memcpy(address.sun_path, path.data(), path.size());
+  // unix(7): an abstract name begins with a NUL byte and ends where the length says.
+  bool const is_abstract = path.starts_with('@');
+  if (is_abstract) address.sun_path[0] = '\0';
   Endpoint endpoint;
   std::memcpy(&endpoint.storage, &address, sizeof address);
-  endpoint.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + 1);
+  endpoint.size =
+      static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + (is_abstract ? 0 : 1));
   return endpoint;
 }
 
@@ -116,9 +121,15 @@ std::string Endpoint::host() const {
     auto const address = as<sockaddr_un>(storage);
     auto const room =
         std::min<std::size_t>(size - offsetof(sockaddr_un, sun_path), sizeof address.sun_path);
+    if (address.sun_path[0] == '\0') return "@" + std::string(address.sun_path + 1, room - 1);
     return std::string(address.sun_path, ::strnlen(address.sun_path, room));
   }
   return {};  // a Unix client has no name
+}
+
+bool Endpoint::is_path() const {
+  return is_unix() && size > offsetof(sockaddr_un, sun_path) &&
+         as<sockaddr_un>(storage).sun_path[0] != '\0';
 }
 
 std::string Endpoint::to_string() const {

@@ -21,16 +21,18 @@ struct Endpoint {
   int inherited = -1;
 
   int family() const { return storage.ss_family; }
-  std::uint16_t port() const;     // 0 for Unix
-  std::string host() const;       // "127.0.0.1", "::1", or the Unix path
+  std::uint16_t port() const;  // 0 for Unix
+  std::string host() const;    // "127.0.0.1", "::1", the Unix path, or "@name" (unix(7): abstract)
   std::string to_string() const;  // "127.0.0.1:80", "[::1]:80", "unix:/path", "fd://3"
   const sockaddr* address() const { return reinterpret_cast<const sockaddr*>(&storage); }
   sockaddr* address() { return reinterpret_cast<sockaddr*>(&storage); }
 
   bool is_unix() const { return family() == AF_UNIX; }
+  bool is_path() const;  // Unix, and a file: neither abstract nor without a name
   bool is_inherited() const { return inherited >= 0; }
 
-  // "127.0.0.1:0", "[::1]:8080", ":8080" (all IPv4 addresses), "unix:/run/x.sock", "fd://3".
+  // "127.0.0.1:0", "[::1]:8080", ":8080" (all IPv4 addresses), "unix:/run/x.sock",
+  // "unix:@name" (abstract: no file; a path that begins so is written "unix:./@name"), "fd://3".
   // Numeric hosts and "localhost" only. Errc::invalid_option.
   static base::Result<Endpoint> parse(std::string_view text);
   // As parse, and "fd://3,4" for several sockets at hand. Never an empty list.

@@ -1,6 +1,5 @@
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "millrace/net/accept_queue.hpp"
 #include "millrace/net/listener.hpp"
 #include "millrace/net/system_error.hpp"
 
@@ -29,6 +29,7 @@ std::optional<std::uint64_t> inode_of(const std::string& path) {
 // A socket file outlives its listener. One that refuses a connection has lost its own, and is
 // removed.
 base::Status clear_stale_path(const Endpoint& at) {
+  if (!at.is_path()) return {};
   auto const path = at.host();
   struct stat found {};
   if (::lstat(path.c_str(), &found) < 0) return {};  // bind will say what else is wrong
@@ -69,95 +70,119 @@ base::Status check_listening(const Endpoint& at) {
   return {};
 }
 
+SocketOptionOutcome backlog_outcome(std::optional<int> asked,
+                                    const std::optional<AcceptQueue>& queue) {
+  using enum SocketOptionOutcome::Verdict;
+  SocketOptionOutcome outcome{
+      .name = "backlog", .asked = {}, .effective = {}, .verdict = kernel_default, .why = {}};
+  if (asked) outcome.asked = std::int64_t{*asked};
+  if (queue) outcome.effective = std::int64_t{queue->limit};
+  if (!asked) return outcome;
+  bool const is_as_asked = !queue || outcome.asked == outcome.effective;
+  outcome.verdict = is_as_asked ? taken : changed;
+  if (!is_as_asked) outcome.why = "net.core.somaxconn is the most";
+  return outcome;
+}
+
 }  // namespace
 
 base::Result<ListenSocket> ListenSocket::open(const Endpoint& at, const Options& options) {
+  auto const refused = [&](const char* why) {
+    return base::Error{base::Errc::invalid_option, {}, at.to_string() + ": " + why};
+  };
   if (at.is_unix() && options.reuse_port)
-    return base::Error{
-        base::Errc::invalid_option,
-        {},
-        at.to_string() + ": reuse_port needs a TCP address; Unix paths have one socket"};
+    return refused("reuse_port needs a TCP address; Unix paths have one socket");
+  if (options.reuse_port && options.socket.reuse_port == 0)
+    return refused("a socket per loop needs reuse_port; leave it out, or use another accept");
   ListenSocket socket;
-  auto ready = at.is_inherited() ? socket.adopt(at) : socket.bind(at, options);
+  auto ready = at.is_inherited() ? socket.adopt(at, options) : socket.bind(at, options);
   if (!ready) return ready;
   return socket;
 }
 
 // What cannot be used is refused before anything of it is changed.
-base::Status ListenSocket::adopt(const Endpoint& at) {
+base::Status ListenSocket::adopt(const Endpoint& at, const Options& options) {
   if (auto fit = check_listening(at); !fit) return fit;
   auto const what = "cannot take over " + at.to_string();
-  descriptor_ = ::fcntl(at.inherited, F_DUPFD_CLOEXEC, 0);
-  if (descriptor_ < 0) return system_error(errno, what);
-  int const flags = ::fcntl(descriptor_, F_GETFL);
-  if (flags < 0 || ::fcntl(descriptor_, F_SETFL, flags | O_NONBLOCK) < 0 ||
+  mine_.descriptor = ::fcntl(at.inherited, F_DUPFD_CLOEXEC, 0);
+  if (mine_.descriptor < 0) return system_error(errno, what);
+  int const flags = ::fcntl(mine_.descriptor, F_GETFL);
+  if (flags < 0 || ::fcntl(mine_.descriptor, F_SETFL, flags | O_NONBLOCK) < 0 ||
       ::fcntl(at.inherited, F_SETFD, FD_CLOEXEC) < 0)
     return system_error(errno, what);
-  if (auto learned = learn_endpoint(); !learned) return learned;
-  if (!endpoint_.is_unix() && !set_option(descriptor_, IPPROTO_TCP, TCP_NODELAY))
-    return system_error(errno, what);
-  return {};
-}
-
-base::Status ListenSocket::learn_endpoint() {
-  endpoint_.size = sizeof endpoint_.storage;
-  if (::getsockname(descriptor_, endpoint_.address(), &endpoint_.size) < 0)
-    return system_error(errno, "cannot learn where a socket listens");
-  return {};
+  mine_.options = options.socket;
+  // Whoever bound it has decided; our default is not a wish to report about.
+  if (mine_.options.v6_only == SocketOptions{}.v6_only) mine_.options.v6_only.reset();
+  set_options(SocketMoment::before_listen, *option_of(mine_.descriptor, SO_DOMAIN));
+  return learn(std::nullopt);
 }
 
 base::Status ListenSocket::bind(const Endpoint& at, const Options& options) {
   auto const what = "cannot listen on " + at.to_string();
-  if (at.is_unix())
-    if (auto cleared = clear_stale_path(at); !cleared) return cleared;
-  descriptor_ = ::socket(at.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (descriptor_ < 0) return system_error(errno, what);
-  if (!at.is_unix()) {
-    // So that a restart need not wait for the connections of the run before to leave TIME_WAIT.
-    bool ready = set_option(descriptor_, SOL_SOCKET, SO_REUSEADDR) &&
-                 set_option(descriptor_, IPPROTO_TCP, TCP_NODELAY);
-    if (at.family() == AF_INET6)
-      ready = ready && set_option(descriptor_, IPPROTO_IPV6, IPV6_V6ONLY);
-    if (options.reuse_port) ready = ready && set_option(descriptor_, SOL_SOCKET, SO_REUSEPORT);
-    if (!ready) return system_error(errno, what);
-  }
-  if (::bind(descriptor_, at.address(), at.size) < 0) return system_error(errno, what);
-  if (at.is_unix()) {
-    unlink_path_ = at.host();
-    path_inode_ = inode_of(unlink_path_).value_or(0);
-  }
-  if (::listen(descriptor_, options.backlog) < 0) return system_error(errno, what);
-  return learn_endpoint();
+  if (auto cleared = clear_stale_path(at); !cleared) return cleared;
+  mine_.options = options.socket;
+  if (options.reuse_port) mine_.options.reuse_port = 1;
+  mine_.descriptor = ::socket(at.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (mine_.descriptor < 0) return system_error(errno, what);
+  // So that a restart need not wait for the connections of the run before to leave TIME_WAIT.
+  if (!at.is_unix() && !set_option(mine_.descriptor, SOL_SOCKET, SO_REUSEADDR))
+    return system_error(errno, what);
+  set_options(SocketMoment::before_bind, at.family());
+  if (::bind(mine_.descriptor, at.address(), at.size) < 0) return system_error(errno, what);
+  if (at.is_path()) take_path(at.host());
+  set_options(SocketMoment::before_listen, at.family());
+  if (::listen(mine_.descriptor, options.backlog) < 0) return system_error(errno, what);
+  return learn(options.backlog);
+}
+
+void ListenSocket::take_path(const std::string& path) {
+  mine_.unlink_path = path;
+  mine_.path_inode = inode_of(path).value_or(0);
+  // bind(2) has given it what the umask left of it.
+  auto const mode = mine_.options.unix_mode;
+  if (mode && ::chmod(path.c_str(), static_cast<mode_t>(*mode)) < 0)
+    mine_.refused.push_back({"unix_mode", errno});
+}
+
+void ListenSocket::set_options(SocketMoment moment, int family) {
+  auto refused = set_socket_options(mine_.descriptor, family, mine_.options, moment);
+  mine_.refused.insert(mine_.refused.end(), refused.begin(), refused.end());
+}
+
+base::Status ListenSocket::learn(std::optional<int> backlog) {
+  auto& endpoint = mine_.endpoint;
+  endpoint.size = sizeof endpoint.storage;
+  if (::getsockname(mine_.descriptor, endpoint.address(), &endpoint.size) < 0)
+    return system_error(errno, "cannot learn where a socket listens");
+  auto const family = endpoint.family();
+  mine_.prepares = has_socket_options(mine_.options, SocketMoment::accepted);
+  mine_.outcomes = read_socket_options(mine_.descriptor, family, mine_.options, mine_.refused);
+  mine_.outcomes.push_back(backlog_outcome(backlog, accept_queue(mine_.descriptor, family)));
+  return {};
 }
 
 ListenSocket::ListenSocket(ListenSocket&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)),
-      endpoint_(other.endpoint_),
-      unlink_path_(std::exchange(other.unlink_path_, {})),
-      path_inode_(other.path_inode_) {}
+    : mine_(std::exchange(other.mine_, State{})) {}
 
 ListenSocket& ListenSocket::operator=(ListenSocket&& other) noexcept {
   if (this == &other) return *this;
   close();
-  descriptor_ = std::exchange(other.descriptor_, -1);
-  endpoint_ = other.endpoint_;
-  unlink_path_ = std::exchange(other.unlink_path_, {});
-  path_inode_ = other.path_inode_;
+  mine_ = std::exchange(other.mine_, State{});
   return *this;
 }
 
 ListenSocket::~ListenSocket() { close(); }
 
 int ListenSocket::release() {
-  unlink_path_.clear();
-  return std::exchange(descriptor_, -1);
+  mine_.unlink_path.clear();
+  return std::exchange(mine_.descriptor, -1);
 }
 
 void ListenSocket::close() {
-  if (descriptor_ < 0) return;
-  if (!unlink_path_.empty() && inode_of(unlink_path_) == path_inode_)
-    ::unlink(unlink_path_.c_str());
-  ::close(std::exchange(descriptor_, -1));
+  if (mine_.descriptor < 0) return;
+  auto const& path = mine_.unlink_path;
+  if (!path.empty() && inode_of(path) == mine_.path_inode) ::unlink(path.c_str());
+  ::close(std::exchange(mine_.descriptor, -1));
 }
 
 }  // namespace millrace::net

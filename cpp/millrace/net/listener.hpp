@@ -4,18 +4,21 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "millrace/base/bytes.hpp"
 #include "millrace/base/error.hpp"
 #include "millrace/base/time.hpp"
 #include "millrace/net/endpoint.hpp"
 #include "millrace/net/reactor.hpp"
+#include "millrace/net/socket_options.hpp"
 
 namespace millrace::net {
 
-// A bound, listening descriptor, non-blocking and close-on-exec. Accepted connections inherit its
-// TCP_NODELAY. Move-only (not once acceptors refer to it); closes on destruction and unlinks the
+// A bound, listening descriptor, non-blocking and close-on-exec. Accepted connections inherit most
+// of its options. Move-only (not once acceptors refer to it); closes on destruction and unlinks the
 // Unix path it has made, unless another socket has taken the path over meanwhile.
 class ListenSocket {
  public:
@@ -25,20 +28,28 @@ class ListenSocket {
     // SO_REUSEPORT: several sockets on one address, the kernel spreads connections over them. TCP
     // only.
     bool reuse_port = false;
+    SocketOptions socket;
   };
   // address_in_use, address_not_available, invalid_option, out_of_descriptors, io_error. A Unix
-  // path that nobody listens on any more is replaced. An IPv6 address means IPv6 alone: listen on
-  // both for both. What listens already (Endpoint::is_inherited) is duplicated: the descriptor
-  // named stays open and its owner's, so that the server can be started again, but becomes
-  // non-blocking and close-on-exec too.
+  // path that nobody listens on any more is replaced. What listens already (Endpoint::is_inherited)
+  // is duplicated: the descriptor named stays open and its owner's, so that the server can be
+  // started again, but becomes non-blocking and close-on-exec too.
   static base::Result<ListenSocket> open(const Endpoint& at, const Options& options);
 
   ListenSocket() = default;
   ListenSocket(ListenSocket&&) noexcept;
   ListenSocket& operator=(ListenSocket&&) noexcept;
   ~ListenSocket();
-  int descriptor() const { return descriptor_; }
-  const Endpoint& endpoint() const { return endpoint_; }  // with the port the kernel chose
+  int descriptor() const { return mine_.descriptor; }
+  const Endpoint& endpoint() const { return mine_.endpoint; }  // with the port the kernel chose
+  // What became of each option, the backlog included, when it began to listen.
+  const std::vector<SocketOptionOutcome>& outcomes() const { return mine_.outcomes; }
+  // Sets on a connection what the kernel does not hand down. Any thread.
+  void prepare(int accepted) const {
+    if (mine_.prepares)
+      (void)set_socket_options(accepted, mine_.endpoint.family(), mine_.options,
+                               SocketMoment::accepted);
+  }
   // Gives the descriptor away, and with it the Unix path: nothing closes or unlinks them now.
   int release();
 
@@ -48,15 +59,25 @@ class ListenSocket {
   bool is_shared() const { return acceptors_.load(std::memory_order_relaxed) > 1; }
 
  private:
+  // What moves.
+  struct State {
+    int descriptor = -1;
+    Endpoint endpoint;
+    SocketOptions options;
+    bool prepares = false;
+    std::vector<RefusedOption> refused;
+    std::vector<SocketOptionOutcome> outcomes;
+    std::string unlink_path;
+    std::uint64_t path_inode = 0;  // of the path as we made it
+  };
   base::Status bind(const Endpoint& at, const Options& options);
-  base::Status adopt(const Endpoint& at);
-  base::Status learn_endpoint();
+  void take_path(const std::string& path);
+  base::Status adopt(const Endpoint& at, const Options& options);
+  void set_options(SocketMoment moment, int family);
+  base::Status learn(std::optional<int> backlog);
   void close();
 
-  int descriptor_ = -1;
-  Endpoint endpoint_;
-  std::string unlink_path_;
-  std::uint64_t path_inode_ = 0;  // of the path as we made it
+  State mine_;
   mutable std::atomic<int> acceptors_{0};
 };
 
@@ -68,7 +89,7 @@ enum class Wakeup : std::uint8_t {
   blocking,  // a thread per loop waits in accept(2): the kernel wakes one, first in, first out
 };
 
-// Called for each accepted, non-blocking, close-on-exec descriptor with TCP_NODELAY set. On the
+// Called for each accepted, non-blocking, close-on-exec descriptor with its options set. On the
 // acceptor's loop (blocking: still on the loop, by letter or post).
 using OnAccept = std::function<void(int descriptor, const Peer& peer)>;
 

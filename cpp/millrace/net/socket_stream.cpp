@@ -33,6 +33,7 @@ class SocketStream final : public Stream, private Readiness {
   void close() override;
   void abort() override;
   const Endpoint& peer() const override { return peer_; }
+  int descriptor() const override { return descriptor_; }
 
  private:
   void on_ready(std::uint32_t events) override;

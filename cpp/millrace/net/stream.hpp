@@ -13,6 +13,8 @@
 
 namespace millrace::net {
 
+struct SocketOptions;
+
 // What a stream tells its reader. `bytes` live until the call returns. After on_closed nothing more
 // is called.
 class ReadSink {
@@ -53,6 +55,7 @@ class Stream {
   virtual void close() = 0;        // at once; twice is harmless
   virtual void abort() = 0;        // RST instead of FIN where the transport has it
   virtual const Endpoint& peer() const = 0;
+  virtual int descriptor() const { return -1; }  // to look at; a pipe in memory has none
 };
 
 // A connected, non-blocking socket; takes the descriptor over. `stamp_reads`: read the clock after
@@ -69,9 +72,12 @@ std::pair<std::unique_ptr<Stream>, std::unique_ptr<Stream>> make_memory_pipe(
 
 // Connects without blocking; `done` is called once on the loop with the descriptor or an error
 // (connection_refused, connect_timeout, ...), never before this returns. The descriptor is the
-// caller's then: non-blocking, close-on-exec, TCP_NODELAY. `deadline` is met as the wheel meets it.
+// caller's then: non-blocking, close-on-exec, its options set as far as the kernel takes them
+// (read_socket_options tells). `deadline` is met as the wheel meets it.
 // If the reactor ends first, `done` is destroyed without a call. Home loop only.
 void connect_socket(Reactor& reactor, const Endpoint& to, base::Time deadline,
                     std::function<void(base::Result<int>)> done);
+void connect_socket(Reactor& reactor, const Endpoint& to, base::Time deadline,
+                    std::function<void(base::Result<int>)> done, const SocketOptions& options);
 
 }  // namespace millrace::net

@@ -22,11 +22,23 @@ Host::Host(const HostOptions& options, Tenant& tenant, LoopRunner* runner,
 
 base::Status Host::listen() {
   bool const per_loop = options_.recipe.accept == exec::Accept::socket_per_loop;
-  auto opened = open_sockets(options_.bind, per_loop ? loops_.size() : 0, options_.backlog);
+  auto opened = open_sockets(options_.bind, per_loop ? loops_.size() : 0, options_.listening);
   if (!opened) return opened.take_status();
+  std::lock_guard const guard(sockets_lock_);
   sockets_ = std::move(opened->sockets);
+  for (auto const& socket : sockets_)
+    reports_.push_back({socket.endpoint().to_string(), socket.outcomes()});
   endpoints_ = std::move(opened->endpoints);
   return {};
+}
+
+std::vector<QueueReport> Host::accept_queues() const {
+  std::lock_guard const guard(sockets_lock_);
+  std::vector<QueueReport> queues;
+  for (auto const& socket : sockets_)
+    queues.push_back({socket.endpoint().to_string(),
+                      net::accept_queue(socket.descriptor(), socket.endpoint().family())});
+  return queues;
 }
 
 // Which loops accept, and from which socket, is the pattern's first answer.
@@ -105,6 +117,7 @@ void Host::stop_accepting() {
   // What an acceptor had posted to its loop before stop() has run by the time this has.
   if (loops_.is_running()) loops_.on_every_loop([](std::size_t) {});
   acceptors_.clear();
+  std::lock_guard const guard(sockets_lock_);
   sockets_.clear();
 }
 

@@ -4,9 +4,12 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "millrace/net/accept_queue.hpp"
 #include "millrace/net/listener.hpp"
 #include "millrace/server/loops.hpp"
 
@@ -15,10 +18,21 @@ namespace millrace::server {
 struct HostOptions {
   std::vector<std::string> bind{"127.0.0.1:0"};  // see net::Endpoint::parse_list
   exec::Recipe recipe;
-  // Connections the kernel may keep until we accept.
-  int backlog = 1024;
+  net::ListenSocket::Options listening;  // reuse_port is the pattern's to say
   // Open connections; one more is refused. Each idle one costs about 2 kB, and a descriptor.
   std::size_t max_connections = 10'000;
+};
+
+// What became of the options of one listening socket.
+struct SocketReport {
+  std::string endpoint;
+  std::vector<net::SocketOptionOutcome> outcomes;
+};
+
+// What waits at one listening socket; the numbers are missing where the kernel does not say.
+struct QueueReport {
+  std::string endpoint;
+  std::optional<net::AcceptQueue> queue;
 };
 
 // What speaks on the connections of a host. Home loop only, unless said otherwise.
@@ -59,6 +73,10 @@ class Host {
   void stop_loops();  // breaks off what is left, joins the threads
 
   const std::vector<net::Endpoint>& endpoints() const { return endpoints_; }  // after listen()
+  // One per listening socket, as it was after listen(); outlives the sockets.
+  const std::vector<SocketReport>& socket_reports() const { return reports_; }
+  // One per listening socket; none when it has stopped accepting. Any thread.
+  std::vector<QueueReport> accept_queues() const;
   Loops& loops() { return loops_; }
   const Loops& loops() const { return loops_; }
   const HostOptions& options() const { return options_; }
@@ -75,9 +93,11 @@ class Host {
   const HostOptions& options_;
   Tenant& tenant_;
   Loops loops_;
+  mutable std::mutex sockets_lock_;  // only their coming and going, and those who look at them
   std::vector<net::ListenSocket> sockets_;
   std::vector<std::unique_ptr<net::Acceptor>> acceptors_;
   std::vector<net::Endpoint> endpoints_;
+  std::vector<SocketReport> reports_;
   std::unique_ptr<exec::Placement> placement_;
   std::atomic<std::size_t> connections_{0};
 };

@@ -38,9 +38,9 @@ void add_once(std::vector<Endpoint>& endpoints, const Endpoint& endpoint) {
 }  // namespace
 
 base::Result<Listening> open_sockets(const std::vector<std::string>& binds, std::size_t per_loop,
-                                     int backlog) {
+                                     net::ListenSocket::Options options) {
   Listening listening;
-  net::ListenSocket::Options const options{.backlog = backlog, .reuse_port = per_loop > 0};
+  options.reuse_port = per_loop > 0;
   for (auto const& bind : binds) {
     auto list = places(bind, per_loop);
     if (!list) return list.take_error();

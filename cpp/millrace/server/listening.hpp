@@ -18,6 +18,6 @@ struct Listening {
 // `per_loop`: how many loops want a socket of their own; 0: they share one. A bind like "fd://5,6"
 // brings as many as that or is refused. Nothing is left open on failure.
 base::Result<Listening> open_sockets(const std::vector<std::string>& binds, std::size_t per_loop,
-                                     int backlog);
+                                     net::ListenSocket::Options options);
 
 }  // namespace millrace::server

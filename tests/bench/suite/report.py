@@ -1,5 +1,6 @@
 """From measurements to tables, which look the same at the terminal and on the page."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -59,8 +60,15 @@ def _p99_us(samples: Sequence[Sample]) -> str:
     return f"{statistics.median(sample.p99_us for sample in samples):.0f}"
 
 
+def _ratio(samples: Sequence[Sample]) -> str:
+    ratio = median_ratio(samples)
+    return "-" if math.isnan(ratio) else f"{ratio:.2f}"
+
+
 def _with_range(values: Sequence[float]) -> str:
-    """Median, then minimum and maximum."""
+    """Median, then minimum and maximum; a ratio to a raw loop that took no part is nothing."""
+    if any(map(math.isnan, values)):
+        return "-"
     return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
 
 
@@ -81,12 +89,11 @@ def bounds_table(results: Results) -> Table:
 
 def _bound_cells(result: RowResult) -> list[str]:
     ours = result.samples.get(result.row.ours)
-    figures = [f"{median_ratio(ours):.2f}", _p99_us(ours)] if ours else ["-", "-"]
+    figures = [_ratio(ours), _p99_us(ours)] if ours else ["-", "-"]
     rival = best_of(result, Family.PYTHON)
     if rival is None:
         return [_bound_text(result.row.bound), *figures, "-", "-"]
-    ratio = median_ratio(result.samples[rival[0]])
-    return [_bound_text(result.row.bound), *figures, rival[0], f"{ratio:.2f}"]
+    return [_bound_text(result.row.bound), *figures, rival[0], _ratio(result.samples[rival[0]])]
 
 
 def _bound_text(bound: Bound) -> str:

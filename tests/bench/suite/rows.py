@@ -115,4 +115,11 @@ ROWS = (
         Answer(BIG_BODY),
         floor="raw loop/echo",
     ),
+    # No raw loop takes part: it keeps every connection.
+    Row(
+        "flood",
+        "connection flood: connect, one request to a native route, close",
+        Request("/", headers=("Connection: close",)),
+        Bound(to_native=1.1),
+    ),
 )

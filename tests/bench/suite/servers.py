@@ -16,7 +16,7 @@ SCRIPTS = Path(__file__).resolve().parent.parent / "servers"
 
 SYNC_ROWS = frozenset({"constant", "json", "browser", "middleware", "body", "echo"})
 ASYNC_ROWS = SYNC_ROWS | {"coroutine", "sleep"}
-MILLRACE_ROWS = frozenset({"native", "body", "echo"}) | ASYNC_ROWS - {"middleware"}
+MILLRACE_ROWS = frozenset({"native", "body", "echo", "flood"}) | ASYNC_ROWS - {"middleware"}
 
 
 class Family(enum.Enum):
@@ -118,7 +118,7 @@ SERVERS = (
         "nginx",
         Family.NATIVE,
         _nginx,
-        frozenset({"native", "constant", "browser", "body"}),
+        frozenset({"native", "constant", "browser", "body", "flood"}),
         "return 200, 1 worker, access_log off",
     ),
     Server(

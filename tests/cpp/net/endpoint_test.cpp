@@ -21,7 +21,9 @@ INSTANTIATE_TEST_SUITE_P(
                       Spelling{":8080", "0.0.0.0", 8080, "0.0.0.0:8080"},
                       Spelling{"localhost:1", "127.0.0.1", 1, "127.0.0.1:1"},
                       Spelling{"unix:/run/x.sock", "/run/x.sock", 0, "unix:/run/x.sock"},
-                      Spelling{"unix:x", "x", 0, "unix:x"}, Spelling{"fd://3", "", 0, "fd://3"}));
+                      Spelling{"unix:x", "x", 0, "unix:x"}, Spelling{"fd://3", "", 0, "fd://3"},
+                      Spelling{"unix:@x", "@x", 0, "unix:@x"},
+                      Spelling{"unix:./@x", "./@x", 0, "unix:./@x"}));
 
 TEST_P(GoodEndpoint, IsReadAndWritten) {
   auto const& want = GetParam();
