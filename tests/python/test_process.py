@@ -304,6 +304,23 @@ def test_threads_that_do_not_end_are_left_behind_with_their_stacks(serve):
     assert "in stuck" in err
 
 
+def test_a_stop_has_a_deadline_that_no_handler_moves(script):
+    source = (
+        "from millrace import cli, process\nprocess._END_S = 0.2\n"
+        "cli.main('serve hello:app --port 0 --timeout-graceful-shutdown 200ms'.split())\n"
+    )
+    program = script(source, files={"hello.py": HELLO})
+    port = int(url_of(program)[1])
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n")
+        program.line_with("entered", of="stdout")
+        program.process.send_signal(signal.SIGTERM)
+        code, _, err = program.finish()
+    assert code == 1
+    assert "something blocks 1 loop" in err
+    assert "threads do not end" in err
+
+
 # --- the page for operators -----------------------------------------------------------------------
 
 
