@@ -153,7 +153,7 @@ class Journey(ShownAsTable, Mapping[str, Stage]):
     >>> app.respond("/", "ok")
     >>> with mr.Server(app) as server:
     ...     _ = urllib.request.urlopen(server.url).read()
-    ...     journey = server.journey()
+    >>> journey = server.journey()
     >>> journey["parse"].occurred, journey["decrypt"].occurred
     (True, False)
     """
