@@ -92,6 +92,10 @@ class Result(ShownAsTable):
             if measurement.arm == arm and quantity in measurement.values
         ]
 
+    def quantity(self, name: str) -> Quantity:
+        """Return one of the experiment's quantities by its name."""
+        return next(one for one in self.experiment.quantities if one.name == name)
+
     def check(self) -> None:
         """Raise where the experiment was not reproduced, for tests.
 
@@ -147,12 +151,9 @@ class Result(ShownAsTable):
         doubts: list[str] = []
         if claim.by == "clock":
             of_the_arm = [one for one in self.measurements if one.arm == claim.arm]
-            doubts = list(dict.fromkeys(doubt for one in of_the_arm for doubt in one.doubts))[:1]
+            # One reason is enough; the report has those of every round.
+            doubts = [doubt for one in of_the_arm for doubt in one.doubts][:1]
         return judge_rounds(self.values(claim.arm, claim.quantity), claim.prediction, doubts)
-
-    def quantity(self, name: str) -> Quantity:
-        """Return one of the experiment's quantities by its name."""
-        return next(one for one in self.experiment.quantities if one.name == name)
 
     def _table(self) -> TextTable:
         table = TextTable(
