@@ -266,6 +266,13 @@ def test_the_experiment_is_reproduced_and_fails_without_its_cause(name):
         assert without.verdict == mr.lab.Verdict.NOT_REPRODUCED, without
 
 
+def test_an_arm_that_cannot_be_had_is_left_out_with_the_reason(monkeypatch):
+    monkeypatch.delattr(mr.patterns, "multi_process", raising=False)
+    experiment = find("threads-vs-processes")
+    assert not any("processes" in arm for arm in experiment.arms)
+    assert experiment.left_out == {"processes": "this version has no pattern multi_process"}
+
+
 # --- the command line ----------------------------------------------------------------------------
 
 

@@ -6,14 +6,17 @@ import ctypes
 import time
 from collections.abc import Iterable
 from functools import partial
+from typing import Any
 
+from millrace import patterns
 from millrace.app import App
 from millrace.http import Request
-from millrace.lab.experiment import Claim, Experiment, Quantity, Run
+from millrace.lab.experiment import Claim, Experiment, Measure, Quantity, Run
 from millrace.lab.load import load
+from millrace.lab.machine import Machine
 from millrace.lab.verdicts import Prediction
 from millrace.lab.work import Price, Work, native_work
-from millrace.patterns import Pattern, acceptor_queue_workers, single_thread
+from millrace.patterns import acceptor_queue_workers, single_thread
 from millrace.server import Server
 
 __all__ = ["experiment"]
@@ -21,9 +24,12 @@ __all__ = ["experiment"]
 WORKERS = 4
 # Twice the workers, so that none is ever without a request.
 CLIENTS = 2 * WORKERS
+# To processes the kernel deals connections out by a hash: so many that none is left without one but
+# in one round of 2,000.
+CLIENTS_OF_PROCESSES = 8 * WORKERS
 COMPUTE_S = 0.005
 WAIT_S = 0.020
-SECONDS = 0.8
+SECONDS = 0.6
 QUICK_SECONDS = 0.4
 # As long as it takes until all clients have been served once and stand in line.
 WARMUP_S = 0.2
@@ -42,6 +48,13 @@ def experiment() -> Experiment:
     threads = acceptor_queue_workers(workers=WORKERS)
     alone = Prediction(1 / COMPUTE_S, 1 / COMPUTE_S, "1 / cpu", relative=TOLERANCE)
     waits = WORKERS / WAIT_S
+    processes = _processes()
+    arms: dict[str, Measure] = {
+        "computes, 1 thread": partial(_serve, path="/compute", pattern=one),
+        f"computes, {WORKERS} threads": partial(_serve, path="/compute", pattern=threads),
+        "waits, 1 thread": partial(_serve, path="/wait", pattern=one),
+        f"waits, {WORKERS} threads": partial(_serve, path="/wait", pattern=threads),
+    }
     return Experiment(
         name="threads-vs-processes",
         question="What do threads bring, and what processes, when handlers are Python functions?",
@@ -53,12 +66,7 @@ def experiment() -> Experiment:
             Quantity("rate", "Answered", "requests/s"),
             Quantity("at_once", "Waiting at once", "handlers"),
         ],
-        arms={
-            "computes, 1 thread": partial(_serve, path="/compute", pattern=one),
-            f"computes, {WORKERS} threads": partial(_serve, path="/compute", pattern=threads),
-            "waits, 1 thread": partial(_serve, path="/wait", pattern=one),
-            f"waits, {WORKERS} threads": partial(_serve, path="/wait", pattern=threads),
-        },
+        arms=arms | (_arms_of(processes) if processes else {}),
         claims=[
             Claim("computes, 1 thread", "rate", alone, "One thread has one core.", by="clock"),
             Claim(
@@ -88,24 +96,50 @@ def experiment() -> Experiment:
                 Prediction(WORKERS, WORKERS, "n", relative=0.25),
                 "As many handlers wait at once as there are threads.",
             ),
+            *(_claims_of_processes() if processes else ()),
         ],
         without_cause="the lock's rule: what computes does so outside the lock, and what waits "
         "keeps it",
-        rounds=4,
+        rounds=3,
         quick_rounds=1,
+        left_out={} if processes else {"processes": "this version has no pattern multi_process"},
     )
 
 
-def _app(run: Run) -> App:
-    """Return an app that computes with the lock and waits without it, or the other way round."""
-    app = App()
-    if run.without_cause:
-        native_work(app, "/compute", _COMPUTING)
-        app.get("/wait")(_wait_with_the_lock)
-    else:
-        app.get("/compute")(_compute)
-        app.get("/wait")(_wait)
-    return app
+def _processes() -> Any:
+    """Return the pattern of worker processes; None in a version that has none."""
+    make = getattr(patterns, "multi_process", None)
+    return make(WORKERS, listener="reuseport") if make else None
+
+
+def _arms_of(processes: Any) -> dict[str, Measure]:
+    return {
+        f"{what}, {WORKERS} processes": partial(
+            _serve, path=path, pattern=processes, clients=CLIENTS_OF_PROCESSES
+        )
+        for what, path in (("computes", "/compute"), ("waits", "/wait"))
+    }
+
+
+def _claims_of_processes() -> list[Claim]:
+    computing = min(WORKERS, Machine.here().cores) / COMPUTE_S
+    waiting = WORKERS / WAIT_S
+    return [
+        Claim(
+            f"computes, {WORKERS} processes",
+            "rate",
+            Prediction(computing, computing, "min(n, cores) / cpu", relative=TOLERANCE),
+            "Processes have a lock each, so they compute on as many cores as there are.",
+            by="clock",
+        ),
+        Claim(
+            f"waits, {WORKERS} processes",
+            "rate",
+            Prediction(waiting, waiting, "n / wait", relative=TOLERANCE),
+            "Processes wait no better than threads.",
+            by="clock",
+        ),
+    ]
 
 
 def _compute(request: Request) -> str:
@@ -127,19 +161,41 @@ def _wait_with_the_lock(request: Request) -> str:
     return "done"
 
 
-def _serve(run: Run, *, path: str, pattern: Pattern) -> dict[str, float]:
+def _claimed() -> App:
+    """Return an app that computes with the lock and waits without it."""
+    app = App()
+    app.get("/compute")(_compute)
+    app.get("/wait")(_wait)
+    return app
+
+
+def _without_cause() -> App:
+    """Return an app that computes without the lock and waits with it."""
+    app = App()
+    native_work(app, "/compute", _COMPUTING)
+    app.get("/wait")(_wait_with_the_lock)
+    return app
+
+
+# Worker processes import them by these names.
+CLAIMED = _claimed()
+WITHOUT_CAUSE = _without_cause()
+
+
+def _serve(run: Run, *, path: str, pattern: Any, clients: int = CLIENTS) -> dict[str, float]:
     _waits.clear()
-    with Server(_app(run), pattern=pattern, journey=False) as server:
+    app = WITHOUT_CAUSE if run.without_cause else CLAIMED
+    with Server(app, pattern=pattern, journey=False) as server:
         result = load(
             server.url + path,
-            connections=CLIENTS,
+            connections=clients,
             duration=QUICK_SECONDS if run.quick else SECONDS,
             warmup=WARMUP_S,
         )
     assert not result.errors, result
     # N clients that do not think: X = N / R (Denning & Buzen 1978). Unlike a count over a stretch
     # of time, this does not depend on which requests are under way at its ends.
-    values = {"rate": CLIENTS / result.mean}
+    values = {"rate": clients / result.mean}
     if _waits:
         values["at_once"] = _at_once(_waits)
     return values
