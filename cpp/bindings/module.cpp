@@ -13,6 +13,7 @@
 #include "bind_work.hpp"
 #include "errors.hpp"
 #include "python_calls/engine.hpp"
+#include "python_calls/interpreter_state.hpp"
 
 namespace py = pybind11;
 using namespace millrace;
@@ -31,7 +32,11 @@ void watch_the_end(py::module_& module) {
 
 }  // namespace
 
+#if MILLRACE_HAS_SUBINTERPRETERS
+PYBIND11_MODULE(_core, module, py::multiple_interpreters::per_interpreter_gil()) {
+#else
 PYBIND11_MODULE(_core, module) {
+#endif
   module.doc() = "The compiled engine: names and lifetimes.";
   module.attr("__version__") = MILLRACE_VERSION;
   bindings::bind_errors(module);

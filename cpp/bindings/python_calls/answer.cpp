@@ -5,6 +5,7 @@
 
 #include "gil.hpp"
 #include "host_module.hpp"
+#include "interpreter_state.hpp"
 #include "json.hpp"
 #include "response.hpp"
 
@@ -186,7 +187,7 @@ bool prepare(PyObject* result, PreparedAnswer& into) {
     into.head.preset = &text_plain();
     return set_text(result, into);
   }
-  if (PyObject_TypeCheck(result, &response_type))
+  if (PyObject_TypeCheck(result, interpreter_state().types.response))
     return prepare_response(reinterpret_cast<ResponseObject*>(result), into);
   if (result == Py_None) {
     into.head.status = 204;

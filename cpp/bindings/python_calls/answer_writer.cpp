@@ -1,6 +1,8 @@
 #include "answer_writer.hpp"
 
 #include "coroutine_call.hpp"
+#include "heap_type.hpp"
+#include "interpreter_state.hpp"
 
 namespace millrace::python {
 namespace {
@@ -34,19 +36,17 @@ PyMethodDef methods[] = {
 
 }  // namespace
 
-PyTypeObject answer_writer_type = [] {
-  PyTypeObject t = {PyVarObject_HEAD_INIT(nullptr, 0)};
-  t.tp_name = "millrace._core.AnswerWriter";
-  t.tp_doc = "Sends a streamed answer, piece by piece.";
-  t.tp_basicsize = sizeof(WriterObject);
-  t.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION;
-  t.tp_dealloc = [](PyObject* self) { PyObject_Free(self); };
-  t.tp_methods = methods;
-  return t;
-}();
+PyTypeObject* make_answer_writer_type() {
+  PyType_Slot slots[] = {slot(Py_tp_doc, "Sends a streamed answer, piece by piece."),
+                         slot(Py_tp_dealloc, free_instance),
+                         slot(Py_tp_methods, methods),
+                         {}};
+  return make_type<WriterObject>("millrace._core.AnswerWriter", Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                                 slots);
+}
 
 PyObject* new_answer_writer(CoroutineCall& call) {
-  auto* const writer = PyObject_New(WriterObject, &answer_writer_type);
+  auto* const writer = PyObject_New(WriterObject, interpreter_state().types.answer_writer);
   if (writer) writer->call = &call;
   return as_object(writer);
 }

@@ -7,7 +7,7 @@ namespace millrace::python {
 class CoroutineCall;
 
 // write(chunk) -> bool, False: await room() before the next.
-extern PyTypeObject answer_writer_type;
+PyTypeObject* make_answer_writer_type();
 PyObject* new_answer_writer(CoroutineCall& call);
 // The answer is over.
 void detach_writer(PyObject* writer);

@@ -9,7 +9,9 @@
 #include "call_soon.hpp"
 #include "coroutine_call.hpp"
 #include "handler_task.hpp"
+#include "heap_type.hpp"
 #include "host_module.hpp"
+#include "interpreter_state.hpp"
 #include "threads.hpp"
 
 namespace millrace::python {
@@ -30,17 +32,13 @@ PyMethodDef turn_methods[] = {{"select", select, METH_O, "Waits, at most so many
 
 }  // namespace
 
-// What asyncio's selector waits with.
-PyTypeObject turn_type = [] {
-  PyTypeObject t = {PyVarObject_HEAD_INIT(nullptr, 0)};
-  t.tp_name = "millrace._core.Turn";
-  t.tp_doc = "One wait of the reactor.";
-  t.tp_basicsize = sizeof(TurnObject);
-  t.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION;
-  t.tp_dealloc = [](PyObject* self) { PyObject_Free(self); };
-  t.tp_methods = turn_methods;
-  return t;
-}();
+PyTypeObject* make_turn_type() {
+  PyType_Slot slots[] = {slot(Py_tp_doc, "One wait of the reactor."),
+                         slot(Py_tp_dealloc, free_instance),
+                         slot(Py_tp_methods, turn_methods),
+                         {}};
+  return make_type<TurnObject>("millrace._core.Turn", Py_TPFLAGS_DISALLOW_INSTANTIATION, slots);
+}
 
 // asyncio's own descriptors have something to say.
 class AsyncioHost::InnerReady final : public net::Readiness {
@@ -63,14 +61,14 @@ class AsyncioHost::Guard final : public GilGuard {
 };
 
 std::unique_ptr<AsyncioHost> AsyncioHost::make(net::Reactor* reactor) {
-  if (!prepare_tasks() || !prepare_call_soon() || PyType_Ready(&turn_type) < 0) return nullptr;
+  if (!prepare_tasks()) return nullptr;
   std::unique_ptr<AsyncioHost> host(new AsyncioHost);
   if (!reactor) {
     host->own_reactor_ = std::make_unique<net::Reactor>();
     reactor = host->own_reactor_.get();
   }
   host->reactor_ = reactor;
-  auto* const turn = PyObject_New(TurnObject, &turn_type);
+  auto* const turn = PyObject_New(TurnObject, interpreter_state().types.turn);
   if (!turn) return nullptr;
   turn->host = host.get();
   host->self_ = Ref(as_object(turn));
@@ -179,8 +177,7 @@ bool AsyncioHost::has_work() const {
 }
 
 PyObject* AsyncioHost::create_future() {
-  static PyObject* const name = PyUnicode_InternFromString("create_future");
-  return PyObject_CallMethodNoArgs(loop_.get(), name);
+  return PyObject_CallMethodNoArgs(loop_.get(), interpreter_state().names.create_future);
 }
 
 bool AsyncioHost::enter_task(PyObject* task) {

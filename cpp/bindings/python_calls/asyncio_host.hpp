@@ -13,6 +13,9 @@ namespace millrace::python {
 
 class CoroutineCall;
 
+// The class of what asyncio's selector waits with.
+PyTypeObject* make_turn_type();
+
 // A standard SelectorEventLoop whose selector's wait is a turn of the reactor, so that sockets,
 // timers and letters of ours and callbacks, timers and descriptors of asyncio's are served by one
 // thread without hand-offs. Made and destroyed with the GIL held; "home" is the reactor's thread.

@@ -1,9 +1,13 @@
 #include "call_soon.hpp"
 
+#include <structmember.h>
+
 #include <algorithm>
 #include <cstddef>
 
+#include "heap_type.hpp"
 #include "host_module.hpp"
+#include "interpreter_state.hpp"
 
 namespace millrace::python {
 namespace {
@@ -18,7 +22,6 @@ struct HandleObject {
   PyObject* weak_references;
   bool is_cancelled;
 };
-extern PyTypeObject handle_type;
 
 HandleObject* handle_of(PyObject* self) { return reinterpret_cast<HandleObject*>(self); }
 
@@ -86,7 +89,7 @@ void destroy(PyObject* o) {
   forget(self);
   Py_DECREF(self->context);
   Py_DECREF(self->loop);
-  PyObject_Free(o);
+  free_instance(o);
 }
 
 PyMethodDef handle_methods[] = {
@@ -96,24 +99,15 @@ PyMethodDef handle_methods[] = {
     {"get_context", get_context, METH_NOARGS, "The context it is called in."},
     {},
 };
+PyMemberDef handle_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(HandleObject, weak_references), READONLY, nullptr},
+    {},
+};
 PyGetSetDef handle_attributes[] = {
     {"_cancelled", get_cancelled, nullptr, nullptr, nullptr},
     {"_callback", get_callback, nullptr, nullptr, nullptr},
     {},
 };
-
-PyTypeObject handle_type = [] {
-  PyTypeObject t = {PyVarObject_HEAD_INIT(nullptr, 0)};
-  t.tp_name = "millrace._core.Handle";
-  t.tp_doc = "What call_soon() returns.";
-  t.tp_basicsize = sizeof(HandleObject);
-  t.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION;
-  t.tp_weaklistoffset = offsetof(HandleObject, weak_references);
-  t.tp_dealloc = destroy;
-  t.tp_methods = handle_methods;
-  t.tp_getset = handle_attributes;
-  return t;
-}();
 
 // The function's own state.
 struct CallSoonObject {
@@ -123,7 +117,7 @@ struct CallSoonObject {
 
 PyObject* make_handle(PyObject* loop, PyObject* const* arguments, Py_ssize_t count,
                       PyObject* context) {
-  auto* const handle = PyObject_New(HandleObject, &handle_type);
+  auto* const handle = PyObject_New(HandleObject, interpreter_state().types.handle);
   if (!handle) return nullptr;
   handle->loop = Py_NewRef(loop);
   handle->callback = Py_NewRef(arguments[0]);
@@ -158,11 +152,10 @@ PyObject* leave_to_loop(PyObject* loop, PyObject* const* arguments, Py_ssize_t c
 }
 
 PyObject* call_soon(PyObject* o, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
-  static PyObject* const debug = PyUnicode_InternFromString("_debug");
-  static PyObject* const closed = PyUnicode_InternFromString("_closed");
+  auto const& python_names = interpreter_state().names;
   auto* const self = reinterpret_cast<CallSoonObject*>(o);
-  Ref const is_debug(PyObject_GetAttr(self->loop, debug));
-  Ref const is_closed(PyObject_GetAttr(self->loop, closed));
+  Ref const is_debug(PyObject_GetAttr(self->loop, python_names.debug));
+  Ref const is_closed(PyObject_GetAttr(self->loop, python_names.closed));
   bool const is_usual = is_debug.get() == Py_False && is_closed.get() == Py_False && count > 0;
   auto const keywords = names ? PyTuple_GET_SIZE(names) : 0;
   if (!is_usual || keywords > 1 ||
@@ -176,33 +169,36 @@ PyObject* call_soon(PyObject* o, PyObject* const* arguments, Py_ssize_t count, P
   return appended ? handle.release() : nullptr;
 }
 
+void destroy_call_soon(PyObject* o) {
+  Py_XDECREF(reinterpret_cast<CallSoonObject*>(o)->append);
+  free_instance(o);
+}
+
 PyMethodDef call_soon_methods[] = {
     {"call_soon", as_method(call_soon), METH_FASTCALL | METH_KEYWORDS, nullptr}, {}};
 
-PyTypeObject call_soon_type = [] {
-  PyTypeObject t = {PyVarObject_HEAD_INIT(nullptr, 0)};
-  t.tp_name = "millrace._core.CallSoon";
-  t.tp_basicsize = sizeof(CallSoonObject);
-  t.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION;
-  t.tp_dealloc = [](PyObject* o) {
-    Py_XDECREF(reinterpret_cast<CallSoonObject*>(o)->append);
-    PyObject_Free(o);
-  };
-  t.tp_methods = call_soon_methods;
-  return t;
-}();
-
 }  // namespace
 
-bool prepare_call_soon() {
-  return PyType_Ready(&handle_type) == 0 && PyType_Ready(&call_soon_type) == 0;
+PyTypeObject* make_handle_type() {
+  PyType_Slot slots[] = {
+      slot(Py_tp_doc, "What call_soon() returns."), slot(Py_tp_dealloc, destroy),
+      slot(Py_tp_members, handle_members),          slot(Py_tp_methods, handle_methods),
+      slot(Py_tp_getset, handle_attributes),        {}};
+  return make_type<HandleObject>("millrace._core.Handle", Py_TPFLAGS_DISALLOW_INSTANTIATION, slots);
+}
+
+PyTypeObject* make_call_soon_type() {
+  PyType_Slot slots[] = {
+      slot(Py_tp_dealloc, destroy_call_soon), slot(Py_tp_methods, call_soon_methods), {}};
+  return make_type<CallSoonObject>("millrace._core.CallSoon", Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                                   slots);
 }
 
 PyObject* make_call_soon(PyObject* loop) {
   Ref const ready(PyObject_GetAttrString(loop, "_ready"));
   Ref append(ready ? PyObject_GetAttrString(ready.get(), "append") : nullptr);
   if (!append) return nullptr;
-  auto* const state = PyObject_New(CallSoonObject, &call_soon_type);
+  auto* const state = PyObject_New(CallSoonObject, interpreter_state().types.call_soon);
   if (!state) return nullptr;
   state->loop = loop;
   state->append = append.release();

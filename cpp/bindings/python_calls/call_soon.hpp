@@ -11,7 +11,8 @@ namespace millrace::python {
 // exception raised where the loop is not as expected.
 PyObject* make_call_soon(PyObject* loop);
 
-// False and an exception raised: no memory.
-bool prepare_call_soon();
+// The classes of what it returns, and of what it is bound to.
+PyTypeObject* make_handle_type();
+PyTypeObject* make_call_soon_type();
 
 }  // namespace millrace::python

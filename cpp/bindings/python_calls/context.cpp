@@ -1,15 +1,8 @@
 #include "context.hpp"
 
 namespace millrace::python {
-namespace {
-
-// One that nobody has kept or changed is as good as new. Shared by all threads: the GIL is what
-// guards it.
-PyObject* spare = nullptr;
-
-}  // namespace
-
-RequestContext::RequestContext() : context_(std::exchange(spare, nullptr)) {
+RequestContext::RequestContext(InterpreterState& python)
+    : python_(python), context_(std::exchange(python.spare_context, nullptr)) {
   if (!context_) context_ = PyContext_New();
   if (!context_) Py_FatalError("out of memory");
   PyContext_Enter(context_);
@@ -21,6 +14,8 @@ void RequestContext::leave() {
 
 RequestContext::~RequestContext() {
   leave();
+  auto& spare = python_.spare_context;
+  // One that nobody has kept or changed is as good as new.
   if (Py_REFCNT(context_) == 1 && !spare && PyObject_Size(context_) == 0) {
     spare = context_;
   } else {

@@ -1,5 +1,6 @@
 // Every request has its own contextvars.Context.
 #pragma once
+#include "interpreter_state.hpp"
 #include "ref.hpp"
 
 namespace millrace::python {
@@ -7,7 +8,7 @@ namespace millrace::python {
 // A context, entered while this lives; what a handler sets in it, the next request does not see.
 class RequestContext {
  public:
-  RequestContext();
+  explicit RequestContext(InterpreterState& python);
   RequestContext(const RequestContext&) = delete;
   RequestContext& operator=(const RequestContext&) = delete;
   ~RequestContext();
@@ -15,6 +16,7 @@ class RequestContext {
   PyObject* get() const { return context_; }
 
  private:
+  InterpreterState& python_;
   PyObject* context_;
   bool is_entered_ = true;
 };

@@ -5,6 +5,7 @@
 #include "failure.hpp"
 #include "handler_task.hpp"
 #include "host_module.hpp"
+#include "interpreter_state.hpp"
 #include "steps.hpp"
 
 namespace millrace::python {
@@ -40,7 +41,7 @@ CoroutineCall::CoroutineCall(AsyncioHost& host, conn::Exchange& exchange, const 
 void CoroutineCall::begin() {
   request_ = make_request(*exchange_, route_, this);
   if (!request_) Py_FatalError("out of memory");
-  RequestContext context;
+  RequestContext context(route_.application->python);
   Ref made(call_one(route_.target.get(), as_object(request_)));
   if (made && !PyCoro_CheckExact(made.get()))
     made =
@@ -94,8 +95,8 @@ CoroutineCall::Progress CoroutineCall::send(PyObject* value, PyObject** yielded)
 }
 
 CoroutineCall::Progress CoroutineCall::throw_in(PyObject* exception, PyObject** yielded) {
-  static PyObject* const name = PyUnicode_InternFromString("throw");
-  auto* result = PyObject_CallMethodOneArg(coroutine_.get(), name, exception);
+  auto* result =
+      PyObject_CallMethodOneArg(coroutine_.get(), interpreter_state().names.throw_in, exception);
   auto const status = as_step(result);
   return settle(status, result, yielded);
 }

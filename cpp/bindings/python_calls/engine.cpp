@@ -9,6 +9,7 @@
 #include "answer.hpp"
 #include "engine_parts.hpp"
 #include "handlers.hpp"
+#include "interpreter_state.hpp"
 #include "metrics_route.hpp"
 #include "response.hpp"
 
@@ -22,31 +23,17 @@ using base::Errc;
 // Gives the GIL up while it lives, on a thread of the user's.
 class WithoutGil {
  public:
-  WithoutGil() : state_(PyEval_SaveThread()) {}
+  WithoutGil() {
+    (void)interpreter_state();  // what is dropped meanwhile is this interpreter's
+    state_ = PyEval_SaveThread();
+  }
   WithoutGil(const WithoutGil&) = delete;
   WithoutGil& operator=(const WithoutGil&) = delete;
   ~WithoutGil() { PyEval_RestoreThread(state_); }
 
  private:
-  PyThreadState* state_;
+  PyThreadState* state_ = nullptr;
 };
-
-// Every engine there is. The GIL is what guards it.
-std::vector<Engine*>& engines() {
-  static auto* const all = new std::vector<Engine*>;
-  return *all;
-}
-
-// Engines that were dropped on one of their own threads and are being stopped on others.
-struct Stopping {
-  std::mutex lock;
-  std::condition_variable none;
-  int count = 0;
-};
-Stopping& stopping() {
-  static auto* const all = new Stopping;
-  return *all;
-}
 
 base::Time deadline_in(double seconds) {
   return net::Reactor::clock() + static_cast<base::Duration>(std::min(seconds, 1e9) * 1e9);
@@ -58,8 +45,8 @@ base::Status not_a_route(const RouteRow& row, const char* why) {
 
 base::Result<std::unique_ptr<server::Handler>> make_constant(const RouteRow& row) {
   PreparedAnswer answer;
-  if (!PyObject_TypeCheck(row.target.get(), &response_type) || !prepare(row.target.get(), answer) ||
-      answer.form != PreparedAnswer::Form::whole) {
+  if (!PyObject_TypeCheck(row.target.get(), interpreter_state().types.response) ||
+      !prepare(row.target.get(), answer) || answer.form != PreparedAnswer::Form::whole) {
     PyErr_Clear();
     return base::Error{
         Errc::invalid_option,
@@ -160,7 +147,7 @@ base::Result<std::unique_ptr<Engine>> Engine::make(server::Options options,
 }
 
 Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {
-  engines().push_back(this);
+  parts_->application.python.engines.push_back(this);
   parts_->application.need_asyncio = [p = parts_.get()] { return p->need_asyncio(); };
 }
 
@@ -295,7 +282,8 @@ void Engine::Parts::destroy_server() {
 }
 
 Engine::~Engine() {
-  std::erase(engines(), this);
+  auto& python = interpreter_state();
+  std::erase(python.engines, this);
   if (!parts_) return;
   if (!is_thread_of(parts_.get())) {
     parts_->stop();
@@ -303,10 +291,11 @@ Engine::~Engine() {
     return;
   }
   {
-    std::lock_guard const guard(stopping().lock);
-    ++stopping().count;
+    std::lock_guard const guard(python.stopping.lock);
+    ++python.stopping.count;
   }
-  std::thread([parts = std::move(parts_), interpreter = PyInterpreterState_Get()]() mutable {
+  std::thread([parts = std::move(parts_), interpreter = PyInterpreterState_Get(),
+               &stopping = python.stopping]() mutable {
     {
       ThreadState state(interpreter);
       state.take();
@@ -315,26 +304,29 @@ Engine::~Engine() {
       parts.reset();
       state.give();
     }
-    std::lock_guard const guard(stopping().lock);
-    if (--stopping().count == 0) stopping().none.notify_all();
+    std::lock_guard const guard(stopping.lock);
+    if (--stopping.count == 0) stopping.none.notify_all();
   }).detach();
 }
 
 void Engine::stop_all() {
-  auto const all = engines();
+  auto& python = interpreter_state();
+  auto& engines = python.engines;
+  auto const all = engines;
   for (auto* engine : all)
-    if (std::count(engines().begin(), engines().end(), engine) && engine->parts_)
+    if (std::count(engines.begin(), engines.end(), engine) && engine->parts_)
       engine->parts_->stop();
   WithoutGil const unlocked;
-  auto& s = stopping();
+  auto& s = python.stopping;
   std::unique_lock guard(s.lock);
   s.none.wait(guard, [&] { return s.count == 0; });
 }
 
 void Engine::forget_all() {
   // Leaked on purpose: there is nothing in them that a destructor could put right.
-  for (auto* engine : engines()) (void)engine->parts_.release();
-  engines().clear();
+  auto& engines = interpreter_state().engines;
+  for (auto* engine : engines) (void)engine->parts_.release();
+  engines.clear();
 }
 
 PyObject* Engine::asyncio_loop() {

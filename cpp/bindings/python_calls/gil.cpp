@@ -4,23 +4,12 @@
 #include <vector>
 
 #include "host_module.hpp"
+#include "interpreter_state.hpp"
 
 namespace millrace::python {
 namespace {
 
 thread_local bool held = false;
-
-struct Left {
-  std::mutex lock;
-  std::vector<PyObject*> objects;
-  std::atomic<bool> any{false};
-};
-
-// Leaked: threads of a server that is being abandoned may come by after the last destructor.
-Left& left() {
-  static auto* const all = new Left;
-  return *all;
-}
 
 }  // namespace
 
@@ -36,7 +25,7 @@ ThreadState::~ThreadState() {
 void ThreadState::take() {
   PyEval_RestoreThread(state_);
   held = true;
-  if (left().any.load(std::memory_order_relaxed)) drop_now();
+  if (interpreter_state().left.any.load(std::memory_order_relaxed)) drop_now();
 }
 
 void ThreadState::give() {
@@ -63,14 +52,14 @@ void drop_later(void* object) {
     Py_DECREF(static_cast<PyObject*>(object));
     return;
   }
-  auto& l = left();
+  auto& l = last_interpreter_state().left;
   std::lock_guard const guard(l.lock);
   l.objects.push_back(static_cast<PyObject*>(object));
   l.any.store(true, std::memory_order_relaxed);
 }
 
 void drop_now() {
-  auto& l = left();
+  auto& l = interpreter_state().left;
   std::vector<PyObject*> objects;
   {
     std::lock_guard const guard(l.lock);

@@ -3,36 +3,26 @@
 namespace millrace::python {
 namespace {
 
-// asyncio.Task and ours, which is made from it when the first loop is.
-PyTypeObject* task_type = nullptr;
-PyTypeObject* handler_task_type = nullptr;
-PyObject* cancelled_error = nullptr;
-
-// First steps under way, one per loop. The GIL is what guards it.
-FirstStep* innermost = nullptr;
-// One that was never made real is as good as new.
-PyObject* spare = nullptr;
-
 // Whoever looks at a task that is not initialised would look into nothing.
 bool make_real_if_needed(PyObject* task) {
-  for (auto* step = innermost; step; step = step->outer())
+  for (auto* step = interpreter_state().innermost_step; step; step = step->outer())
     if (step->is_of(task)) return step->make_real();
   return true;
 }
 
 PyObject* get_attribute(PyObject* self, PyObject* name) {
-  if (innermost && !make_real_if_needed(self)) return nullptr;
+  if (!make_real_if_needed(self)) return nullptr;
   return PyObject_GenericGetAttr(self, name);
 }
 
 int set_attribute(PyObject* self, PyObject* name, PyObject* value) {
-  if (innermost && !make_real_if_needed(self)) return -1;
+  if (!make_real_if_needed(self)) return -1;
   return PyObject_GenericSetAttr(self, name, value);
 }
 
 PyObject* represent(PyObject* self) {
-  if (innermost && !make_real_if_needed(self)) return nullptr;
-  return task_type->tp_repr(self);
+  if (!make_real_if_needed(self)) return nullptr;
+  return interpreter_state().task_type->tp_repr(self);
 }
 
 bool has_weak_references(PyObject* task) {
@@ -41,32 +31,28 @@ bool has_weak_references(PyObject* task) {
          *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(task) + offset) != nullptr;
 }
 
-PyObject* keyword_names(std::size_t i) {
-  static PyObject* const names[] = {PyUnicode_InternFromString("loop"),
-                                    PyUnicode_InternFromString("context"),
-                                    PyUnicode_InternFromString("name")};
-  return names[i];
-}
-
 bool initialise(PyObject* task, PyObject* resume, CoroutineCall& call, PyObject* context) {
   Ref const arguments(PyTuple_Pack(1, resume)), keywords(PyDict_New());
   if (!arguments || !keywords) return false;
   auto* const values = keywords.get();
-  if (PyDict_SetItem(values, keyword_names(0), call.host().loop()) < 0 ||
-      PyDict_SetItem(values, keyword_names(1), context) < 0 ||
-      PyDict_SetItem(values, keyword_names(2), call.route().label.get()) < 0)
+  auto const& python = interpreter_state();
+  if (PyDict_SetItem(values, python.names.loop, call.host().loop()) < 0 ||
+      PyDict_SetItem(values, python.names.context, context) < 0 ||
+      PyDict_SetItem(values, python.names.name, call.route().label.get()) < 0)
     return false;
-  return task_type->tp_init(task, arguments.get(), values) == 0;
+  return python.task_type->tp_init(task, arguments.get(), values) == 0;
 }
 
 }  // namespace
 
 bool is_cancellation(PyObject* exception_or_type) {
-  return exception_or_type && PyErr_GivenExceptionMatches(exception_or_type, cancelled_error);
+  return exception_or_type &&
+         PyErr_GivenExceptionMatches(exception_or_type, interpreter_state().cancelled_error);
 }
 
 bool prepare_tasks() {
-  if (handler_task_type) return true;
+  auto& python = interpreter_state();
+  if (python.handler_task_type) return true;
   // asyncio comes first: its C half cannot be imported on its own.
   Ref const asyncio(PyImport_ImportModule("asyncio"));
   Ref const base(asyncio ? PyObject_GetAttrString(asyncio.get(), "Task") : nullptr);
@@ -80,32 +66,37 @@ bool prepare_tasks() {
   PyType_Spec spec{"millrace._core.HandlerTask", 0, 0, Py_TPFLAGS_DEFAULT, slots};
   auto* const made = PyType_FromSpecWithBases(&spec, base.get());
   if (!made) return false;
-  cancelled_error = cancelled.release();
-  task_type = reinterpret_cast<PyTypeObject*>(Ref(base).release());
-  handler_task_type = reinterpret_cast<PyTypeObject*>(made);
+  python.cancelled_error = cancelled.release();
+  python.task_type = reinterpret_cast<PyTypeObject*>(Ref(base).release());
+  python.handler_task_type = reinterpret_cast<PyTypeObject*>(made);
   return true;
 }
 
 FirstStep::FirstStep(CoroutineCall& call, PyObject* context)
-    : call_(call), context_(context), task_(std::exchange(spare, nullptr)), outer_(innermost) {
+    : call_(call),
+      python_(call.route().application->python),
+      context_(context),
+      task_(std::exchange(python_.spare_task, nullptr)),
+      outer_(python_.innermost_step) {
   if (!call.host().has_current_task()) {  // this Python keeps its tasks where we do not know: a
                                           // real one from the start
-    std::swap(task_, spare);
+    std::swap(task_, python_.spare_task);
     return;
   }
-  if (!task_) task_ = handler_task_type->tp_alloc(handler_task_type, 0);
+  if (!task_) task_ = python_.handler_task_type->tp_alloc(python_.handler_task_type, 0);
   if (!task_ || !call.host().enter_task(task_)) {
     PyErr_Clear();
     return;
   }
   is_entered_ = true;
-  innermost = this;
+  python_.innermost_step = this;
 }
 
 FirstStep::~FirstStep() {
   leave();
-  if (task_ && !resume_ && !spare && Py_REFCNT(task_) == 1 && !has_weak_references(task_)) {
-    spare = task_;
+  if (task_ && !resume_ && !python_.spare_task && Py_REFCNT(task_) == 1 &&
+      !has_weak_references(task_)) {
+    python_.spare_task = task_;
   } else {
     Py_XDECREF(task_);
   }
@@ -113,7 +104,7 @@ FirstStep::~FirstStep() {
 
 void FirstStep::leave() {
   if (!std::exchange(is_entered_, false)) return;
-  innermost = outer_;
+  python_.innermost_step = outer_;
   call_.host().leave_task();
 }
 
@@ -121,7 +112,7 @@ bool FirstStep::make_real() {
   if (resume_) return true;
   Ref const resume(new_resume(call_));
   if (!resume) return false;
-  if (!task_) task_ = handler_task_type->tp_alloc(handler_task_type, 0);
+  if (!task_) task_ = python_.handler_task_type->tp_alloc(python_.handler_task_type, 0);
   if (!task_ || !initialise(task_, resume.get(), call_, context_)) {
     detach_resume(resume.get());
     return false;

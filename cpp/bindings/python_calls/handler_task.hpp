@@ -1,6 +1,7 @@
 // The asyncio.Task of a coroutine handler, which becomes a real one only when somebody needs it.
 #pragma once
 #include "coroutine_call.hpp"
+#include "interpreter_state.hpp"
 #include "ref.hpp"
 
 namespace millrace::python {
@@ -30,6 +31,7 @@ class FirstStep {
   void leave();
 
   CoroutineCall& call_;
+  InterpreterState& python_;
   PyObject* context_;           // borrowed
   PyObject* task_;              // null where tasks cannot be made this way
   PyObject* resume_ = nullptr;  // of the real task
@@ -45,7 +47,7 @@ bool is_cancellation(PyObject* exception_or_type);
 
 // What stands in a Task for the handler's coroutine: hands back what the first step yielded, then
 // passes everything on.
-extern PyTypeObject resume_type;
+PyTypeObject* make_resume_type();
 PyObject* new_resume(CoroutineCall& call);
 // The first yield is still to be handed out. Takes the reference.
 void set_first_yield(PyObject* resume, PyObject* yielded);

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "heap_type.hpp"
+#include "interpreter_state.hpp"
+
 namespace millrace::python {
 namespace {
 
@@ -196,7 +199,8 @@ PyObject* represent(PyObject* self) {
 
 // Equal if both hold the same fields in the same order, whatever the names' case.
 PyObject* compare(PyObject* self, PyObject* other, int operation) {
-  if (!PyObject_TypeCheck(other, &headers_type) || (operation != Py_EQ && operation != Py_NE))
+  if (!PyObject_TypeCheck(other, interpreter_state().types.headers) ||
+      (operation != Py_EQ && operation != Py_NE))
     Py_RETURN_NOTIMPLEMENTED;
   auto *a = headers_of(self), *b = headers_of(other);
   bool equal = a->size == b->size;
@@ -235,7 +239,7 @@ void destroy(PyObject* self) {
   auto* const headers = headers_of(self);
   for (Py_ssize_t i = 0; i < 2 * headers->size; ++i) Py_DECREF(headers->entries[i]);
   if (headers->entries != headers->few) PyMem_Free(headers->entries);
-  Py_TYPE(self)->tp_free(self);
+  free_instance(self);
 }
 
 PyMethodDef methods[] = {
@@ -253,13 +257,6 @@ PyMethodDef methods[] = {
     {"items", items, METH_NOARGS, "Every name and value, in order."},
     {},
 };
-PyMappingMethods mapping = {length, get_item, set_item};
-PySequenceMethods sequence = [] {
-  PySequenceMethods s{};
-  s.sq_contains = contains;
-  return s;
-}();
-
 bool extend_from_mapping(HeadersObject* headers, PyObject* mapping_object) {
   Ref const pairs(PyMapping_Items(mapping_object));
   if (!pairs) return false;
@@ -292,28 +289,30 @@ bool extend_from_pairs(HeadersObject* headers, PyObject* pairs) {
 
 }  // namespace
 
-PyTypeObject headers_type = [] {
-  PyTypeObject t = {PyVarObject_HEAD_INIT(nullptr, 0)};
-  t.tp_name = "millrace._core.Headers";
-  t.tp_doc =
-      "Headers(fields=None)\n--\n\nA mutable, ordered list of fields; names in any letter case.";
-  t.tp_basicsize = sizeof(HeadersObject);
-  t.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_MAPPING;
-  t.tp_new = make;
-  t.tp_init = initialise;
-  t.tp_dealloc = destroy;
-  t.tp_methods = methods;
-  t.tp_as_mapping = &mapping;
-  t.tp_as_sequence = &sequence;
-  t.tp_iter = iterate;
-  t.tp_repr = represent;
-  t.tp_richcompare = compare;
-  t.tp_hash = PyObject_HashNotImplemented;
-  return t;
-}();
+PyTypeObject* make_headers_type() {
+  PyType_Slot slots[] = {
+      slot(Py_tp_doc,
+           "Headers(fields=None)\n--\n\nA mutable, ordered list of fields; names in any letter "
+           "case."),
+      slot(Py_tp_new, make),
+      slot(Py_tp_init, initialise),
+      slot(Py_tp_dealloc, destroy),
+      slot(Py_tp_methods, methods),
+      slot(Py_mp_length, length),
+      slot(Py_mp_subscript, get_item),
+      slot(Py_mp_ass_subscript, set_item),
+      slot(Py_sq_contains, contains),
+      slot(Py_tp_iter, iterate),
+      slot(Py_tp_repr, represent),
+      slot(Py_tp_richcompare, compare),
+      slot(Py_tp_hash, PyObject_HashNotImplemented),
+      {}};
+  return make_type<HeadersObject>("millrace._core.Headers",
+                                  Py_TPFLAGS_BASETYPE | Py_TPFLAGS_MAPPING, slots);
+}
 
 HeadersObject* new_headers() {
-  auto* const headers = PyObject_New(HeadersObject, &headers_type);
+  auto* const headers = PyObject_New(HeadersObject, interpreter_state().types.headers);
   if (headers) prepare(headers);
   return headers;
 }
@@ -327,7 +326,7 @@ bool extend_headers(HeadersObject* headers, PyObject* source) {
       if (!add(headers, name, value)) return false;
     return true;
   }
-  if (PyObject_TypeCheck(source, &headers_type)) {
+  if (PyObject_TypeCheck(source, interpreter_state().types.headers)) {
     auto* const from = headers_of(source);
     for (Py_ssize_t i = 0, count = from->size; i < count; ++i)
       if (!add(headers, name_at(from, i), value_at(from, i))) return false;

@@ -15,7 +15,7 @@ struct HeadersObject {
   PyObject* few[8];
 };
 
-extern PyTypeObject headers_type;
+PyTypeObject* make_headers_type();
 
 HeadersObject* new_headers();
 // Copies what Headers(...) takes: a mapping, pairs, Headers, None. False and an exception raised

@@ -2,11 +2,12 @@
 
 #include <string>
 
+#include "interpreter_state.hpp"
+
 namespace millrace::python {
 
 PyObject* host_function(const char* name) {
-  // Leaked: it may be asked for until the interpreter goes, and must not be dropped after that.
-  static PyObject* module = nullptr;
+  auto*& module = interpreter_state().host_module;
   if (!module) module = PyImport_ImportModule("millrace._host");
   if (!module) return nullptr;
   // Modules keep their functions: the reference may be given back and stays good.

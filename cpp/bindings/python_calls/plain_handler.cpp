@@ -57,7 +57,7 @@ bool hand_over(conn::Exchange& exchange, const Route& route, RequestObject* requ
 void PlainHandler::handle(conn::Exchange& exchange) {
   auto* const request = make_request(exchange, route_, nullptr);
   if (!request) Py_FatalError("out of memory");
-  RequestContext context;
+  RequestContext context(route_.application->python);
   bool was_rescued = false;
   Ref const result = call(route_, request, was_rescued);
   PreparedAnswer answer;

@@ -1,16 +1,12 @@
 #include "request.hpp"
 
-#include <array>
-
 #include "coroutine_call.hpp"
+#include "heap_type.hpp"
 #include "host_module.hpp"
+#include "interpreter_state.hpp"
 
 namespace millrace::python {
 namespace {
-
-// Shared by all threads: the GIL is what guards it.
-std::array<RequestObject*, 64> spare;
-std::size_t spare_count = 0;
 
 RequestObject* request_of(PyObject* self) { return reinterpret_cast<RequestObject*>(self); }
 
@@ -97,16 +93,9 @@ PyObject* get_once(PyObject* self, void*) {
 // --- attributes
 
 PyObject* get_method(PyObject* self, void*) {
-  static constexpr auto known = static_cast<std::size_t>(http::Method::other);
-  static std::array<PyObject*, known> const names = [] {
-    std::array<PyObject*, known> all{};
-    for (std::size_t i = 0; i < known; ++i)
-      all[i] = PyUnicode_InternFromString(
-          std::string(http::name_of(static_cast<http::Method>(i))).c_str());
-    return all;
-  }();
   auto const& head = head_of(request_of(self));
   if (head.method() == http::Method::other) return to_str(head.method_text());
+  auto const& names = interpreter_state().names.methods;
   return Py_NewRef(names[static_cast<std::size_t>(head.method())]);
 }
 
@@ -202,6 +191,7 @@ PyMethodDef methods[] = {
 
 int traverse(PyObject* self, visitproc visit, void* arg) {
   auto* const r = request_of(self);
+  Py_VISIT(Py_TYPE(self));
   Py_VISIT(r->app);
   Py_VISIT(r->path_params);
   Py_VISIT(r->query_params);
@@ -226,7 +216,7 @@ void destroy(PyObject* self) {
   clear(self);
   Py_XDECREF(r->app);
   delete r->kept;
-  PyObject_GC_Del(self);
+  free_instance(self);
 }
 
 PyObject* represent(PyObject* self) {
@@ -252,31 +242,30 @@ void keep(RequestObject* r) {
 
 }  // namespace
 
-PyTypeObject request_type = [] {
-  PyTypeObject t = {PyVarObject_HEAD_INIT(nullptr, 0)};
-  t.tp_name = "millrace._core.Request";
-  t.tp_doc = "A request. It may be kept after its answer; then its body can be read no further.";
-  t.tp_basicsize = sizeof(RequestObject);
-  t.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION;
-  t.tp_dealloc = destroy;
-  t.tp_traverse = traverse;
-  t.tp_clear = clear;
-  t.tp_getset = attributes;
-  t.tp_methods = methods;
-  t.tp_repr = represent;
-  return t;
-}();
+PyTypeObject* make_request_type() {
+  PyType_Slot slots[] = {
+      slot(Py_tp_doc,
+           "A request. It may be kept after its answer; then its body can be read no further."),
+      slot(Py_tp_dealloc, destroy),
+      slot(Py_tp_traverse, traverse),
+      slot(Py_tp_clear, clear),
+      slot(Py_tp_getset, attributes),
+      slot(Py_tp_methods, methods),
+      slot(Py_tp_repr, represent),
+      {}};
+  return make_type<RequestObject>("millrace._core.Request",
+                                  Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots);
+}
 
 const http::Head& head_of(const RequestObject* request) {
   return request->exchange ? request->exchange->head : request->kept->head;
 }
 
 RequestObject* make_request(conn::Exchange& exchange, const Route& route, CoroutineCall* call) {
-  RequestObject* r = nullptr;
-  if (spare_count) {
-    r = spare[--spare_count];
-  } else {
-    r = PyObject_GC_New(RequestObject, &request_type);
+  auto& python = route.application->python;
+  auto* r = python.spare_requests.take();
+  if (!r) {
+    r = PyObject_GC_New(RequestObject, python.types.request);
     if (!r) return nullptr;
     r->kept = nullptr;
     r->app = r->path_params = r->query_params = r->trace = r->state = r->body = nullptr;
@@ -300,15 +289,12 @@ void leave_request(RequestObject* r) {
     return;
   }
   if (r->path_params || r->query_params || r->trace || r->state || r->body) clear(as_object(r));
+  auto& spare = r->route->application->python.spare_requests;
   r->call = nullptr;
   r->route = nullptr;
   // Clearing may have run code that filled the place.
   r->exchange = nullptr;
-  if (spare_count == spare.size()) {
-    Py_DECREF(r);
-  } else {
-    spare[spare_count++] = r;
-  }
+  if (!spare.keep(r)) Py_DECREF(r);
 }
 
 }  // namespace millrace::python

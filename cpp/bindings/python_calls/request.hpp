@@ -31,8 +31,8 @@ struct RequestObject {
   bool body_is_whole;  // it was buffered before the handler was called, or has been read since
 };
 
-extern PyTypeObject request_type;
-extern PyTypeObject request_headers_type;
+PyTypeObject* make_request_type();
+PyTypeObject* make_request_headers_type();
 
 // A request object for a handler's call. Objects that nobody kept are used again. Null: no memory.
 RequestObject* make_request(conn::Exchange& exchange, const Route& route, CoroutineCall* call);
@@ -44,8 +44,8 @@ const http::Head& head_of(const RequestObject* request);
 PyObject* new_request_headers(RequestObject* request);
 
 // request.read() and request.stream(); see request_body.cpp.
-extern PyTypeObject body_read_type;
-extern PyTypeObject body_stream_type;
+PyTypeObject* make_body_read_type();
+PyTypeObject* make_body_stream_type();
 PyObject* new_body_read(RequestObject* request);
 PyObject* new_body_stream(RequestObject* request);
 

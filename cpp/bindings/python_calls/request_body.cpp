@@ -1,6 +1,8 @@
 // request.read() and request.stream(): awaitables over the exchange's body reader.
 #include "coroutine_call.hpp"
+#include "heap_type.hpp"
 #include "host_module.hpp"
+#include "interpreter_state.hpp"
 #include "request.hpp"
 #include "steps.hpp"
 
@@ -25,7 +27,7 @@ struct BodyStreamObject {
 BodyReadObject* read_of(PyObject* self) { return reinterpret_cast<BodyReadObject*>(self); }
 
 BodyReadObject* make_read(RequestObject* request, Want want) {
-  auto* const self = PyObject_New(BodyReadObject, &body_read_type);
+  auto* const self = PyObject_New(BodyReadObject, interpreter_state().types.body_read);
   if (!self) return nullptr;
   self->request = reinterpret_cast<RequestObject*>(Py_NewRef(as_object(request)));
   self->waiting = nullptr;
@@ -138,7 +140,7 @@ void destroy_read(PyObject* o) {
   Py_XDECREF(self->waiting);
   delete self->collected;
   Py_DECREF(self->request);
-  PyObject_Free(o);
+  free_instance(o);
 }
 
 // The next piece of a body that is there already: all of it, then nothing.
@@ -157,44 +159,39 @@ PyObject* next_piece(PyObject* o) {
 
 void destroy_stream(PyObject* self) {
   Py_DECREF(reinterpret_cast<BodyStreamObject*>(self)->request);
-  PyObject_Free(self);
+  free_instance(self);
 }
 
 PyMethodDef read_methods[] = {{"send", send_method, METH_O, nullptr}, {}};
-PyAsyncMethods read_async = {PyObject_SelfIter, nullptr, nullptr, send};
-PyAsyncMethods stream_async = {nullptr, PyObject_SelfIter, next_piece, nullptr};
-
 }  // namespace
 
-PyTypeObject body_read_type = [] {
-  PyTypeObject t = {PyVarObject_HEAD_INIT(nullptr, 0)};
-  t.tp_name = "millrace._core.BodyRead";
-  t.tp_doc = "Awaitable for a request's body, or for its next piece.";
-  t.tp_basicsize = sizeof(BodyReadObject);
-  t.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION;
-  t.tp_dealloc = destroy_read;
-  t.tp_methods = read_methods;
-  t.tp_as_async = &read_async;
-  t.tp_iter = PyObject_SelfIter;
-  t.tp_iternext = next_method;
-  return t;
-}();
+PyTypeObject* make_body_read_type() {
+  PyType_Slot slots[] = {slot(Py_tp_doc, "Awaitable for a request's body, or for its next piece."),
+                         slot(Py_tp_dealloc, destroy_read),
+                         slot(Py_tp_methods, read_methods),
+                         slot(Py_am_await, PyObject_SelfIter),
+                         slot<PySendResult(PyObject*, PyObject*, PyObject**)>(Py_am_send, send),
+                         slot(Py_tp_iter, PyObject_SelfIter),
+                         slot(Py_tp_iternext, next_method),
+                         {}};
+  return make_type<BodyReadObject>("millrace._core.BodyRead", Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                                   slots);
+}
 
-PyTypeObject body_stream_type = [] {
-  PyTypeObject t = {PyVarObject_HEAD_INIT(nullptr, 0)};
-  t.tp_name = "millrace._core.BodyStream";
-  t.tp_doc = "A request's body, piece by piece.";
-  t.tp_basicsize = sizeof(BodyStreamObject);
-  t.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION;
-  t.tp_dealloc = destroy_stream;
-  t.tp_as_async = &stream_async;
-  return t;
-}();
+PyTypeObject* make_body_stream_type() {
+  PyType_Slot slots[] = {slot(Py_tp_doc, "A request's body, piece by piece."),
+                         slot(Py_tp_dealloc, destroy_stream),
+                         slot(Py_am_aiter, PyObject_SelfIter),
+                         slot(Py_am_anext, next_piece),
+                         {}};
+  return make_type<BodyStreamObject>("millrace._core.BodyStream", Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                                     slots);
+}
 
 PyObject* new_body_read(RequestObject* request) { return as_object(make_read(request, Want::all)); }
 
 PyObject* new_body_stream(RequestObject* request) {
-  auto* const self = PyObject_New(BodyStreamObject, &body_stream_type);
+  auto* const self = PyObject_New(BodyStreamObject, interpreter_state().types.body_stream);
   if (!self) return nullptr;
   self->request = reinterpret_cast<RequestObject*>(Py_NewRef(as_object(request)));
   self->is_over = false;

@@ -1,22 +1,20 @@
 // millrace.RequestHeaders: a request's fields as a read-only mapping, looked up in the bytes that
 // came.
 #include <algorithm>
-#include <array>
 #include <vector>
 
 #include "headers.hpp"
+#include "heap_type.hpp"
+#include "interpreter_state.hpp"
 #include "request.hpp"
 
 namespace millrace::python {
-namespace {
 
 struct RequestHeadersObject {
   PyObject_HEAD RequestObject* request;
 };
 
-// Shared by all threads: the GIL is what guards it.
-std::array<RequestHeadersObject*, 16> spare;
-std::size_t spare_count = 0;
+namespace {
 
 const http::Head& fields_of(PyObject* self) {
   return head_of(reinterpret_cast<RequestHeadersObject*>(self)->request);
@@ -133,11 +131,10 @@ PyObject* represent(PyObject* self) {
 void destroy(PyObject* self) {
   auto* const headers = reinterpret_cast<RequestHeadersObject*>(self);
   auto* const request = headers->request;
-  if (spare_count < spare.size()) {
-    spare[spare_count++] = headers;
-  } else {
-    PyObject_Free(self);
-  }
+  auto* const type = Py_TYPE(self);
+  auto& python = interpreter_state();
+  if (python.is_over || !python.spare_request_headers.keep(headers)) PyObject_Free(self);
+  Py_DECREF(type);
   Py_DECREF(request);
 }
 
@@ -151,38 +148,33 @@ PyMethodDef methods[] = {
     {"items", items, METH_NOARGS, "Each name, in lower case, with its first value."},
     {},
 };
-PyMappingMethods mapping = {length, get_item, nullptr};
-PySequenceMethods sequence = [] {
-  PySequenceMethods s{};
-  s.sq_contains = contains;
-  return s;
-}();
-
 }  // namespace
 
-PyTypeObject request_headers_type = [] {
-  PyTypeObject t = {PyVarObject_HEAD_INIT(nullptr, 0)};
-  t.tp_name = "millrace._core.RequestHeaders";
-  t.tp_doc =
-      "Read-only view of a request's fields; names in any letter case, values decoded as Latin-1.";
-  t.tp_basicsize = sizeof(RequestHeadersObject);
-  t.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_MAPPING | Py_TPFLAGS_DISALLOW_INSTANTIATION;
-  t.tp_dealloc = destroy;
-  t.tp_methods = methods;
-  t.tp_as_mapping = &mapping;
-  t.tp_as_sequence = &sequence;
-  t.tp_iter = iterate;
-  t.tp_repr = represent;
-  return t;
-}();
+PyTypeObject* make_request_headers_type() {
+  PyType_Slot slots[] = {
+      slot(Py_tp_doc,
+           "Read-only view of a request's fields; names in any letter case, values decoded as "
+           "Latin-1."),
+      slot(Py_tp_dealloc, destroy),
+      slot(Py_tp_methods, methods),
+      slot(Py_mp_length, length),
+      slot(Py_mp_subscript, get_item),
+      slot(Py_sq_contains, contains),
+      slot(Py_tp_iter, iterate),
+      slot(Py_tp_repr, represent),
+      {}};
+  return make_type<RequestHeadersObject>("millrace._core.RequestHeaders",
+                                         Py_TPFLAGS_MAPPING | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                                         slots);
+}
 
 PyObject* new_request_headers(RequestObject* request) {
-  RequestHeadersObject* headers = nullptr;
-  if (spare_count) {
-    headers = spare[--spare_count];
-    PyObject_Init(as_object(headers), &request_headers_type);
+  auto& python = interpreter_state();
+  auto* headers = python.spare_request_headers.take();
+  if (headers) {
+    PyObject_Init(as_object(headers), python.types.request_headers);
   } else {
-    headers = PyObject_New(RequestHeadersObject, &request_headers_type);
+    headers = PyObject_New(RequestHeadersObject, python.types.request_headers);
     if (!headers) return nullptr;
   }
   headers->request = reinterpret_cast<RequestObject*>(Py_NewRef(as_object(request)));

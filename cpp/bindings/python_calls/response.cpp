@@ -1,8 +1,9 @@
 #include "response.hpp"
 
-#include <structmember.h>
-
 #include <cstddef>
+
+#include "heap_type.hpp"
+#include "interpreter_state.hpp"
 
 namespace millrace::python {
 namespace {
@@ -13,11 +14,7 @@ enum Argument : std::size_t { body, status, headers, content_type, background, a
 
 // Interned, so that a call's keywords are usually found by their address.
 PyObject* argument_name(std::size_t argument) {
-  static PyObject* const names[] = {
-      PyUnicode_InternFromString("body"), PyUnicode_InternFromString("status"),
-      PyUnicode_InternFromString("headers"), PyUnicode_InternFromString("content_type"),
-      PyUnicode_InternFromString("background")};
-  return names[argument];
+  return interpreter_state().names.response_arguments[argument];
 }
 
 bool assign_keyword(PyObject* (&into)[argument_count], PyObject* name, PyObject* value) {
@@ -69,7 +66,7 @@ bool fill(ResponseObject* self, PyObject* const (&given)[argument_count]) {
 }
 
 ResponseObject* allocate() {
-  auto* const self = PyObject_GC_New(ResponseObject, &response_type);
+  auto* const self = PyObject_GC_New(ResponseObject, interpreter_state().types.response);
   if (!self) return nullptr;
   self->body = self->content_type = self->background = nullptr;
   self->headers = nullptr;
@@ -125,6 +122,7 @@ int initialise(PyObject* self, PyObject* arguments, PyObject* keywords) {
 
 int traverse(PyObject* self, visitproc visit, void* arg) {
   auto* const r = response_of(self);
+  Py_VISIT(Py_TYPE(self));
   Py_VISIT(r->body);
   Py_VISIT(r->headers);
   Py_VISIT(r->background);
@@ -143,7 +141,7 @@ int clear(PyObject* self) {
 void destroy(PyObject* self) {
   PyObject_GC_UnTrack(self);
   clear(self);
-  Py_TYPE(self)->tp_free(self);
+  free_instance(self);
 }
 
 // --- attributes
@@ -232,25 +230,23 @@ PyObject* respond_with(PyObject* body_object, int status_code) {
 
 }  // namespace
 
-PyTypeObject response_type = [] {
-  PyTypeObject t = {PyVarObject_HEAD_INIT(nullptr, 0)};
-  t.tp_name = "millrace._core.Response";
-  t.tp_doc =
-      "Response(body=b'', *, status=200, headers=None, content_type=None, "
-      "background=None)\n--\n\nAn answer.";
-  t.tp_basicsize = sizeof(ResponseObject);
-  t.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC;
-  t.tp_new = make;
-  t.tp_init = initialise;
-  t.tp_vectorcall = call;
-  t.tp_traverse = traverse;
-  t.tp_clear = clear;
-  t.tp_dealloc = destroy;
-  t.tp_free = PyObject_GC_Del;
-  t.tp_getset = attributes;
-  t.tp_repr = represent;
-  return t;
-}();
+PyTypeObject* make_response_type() {
+  PyType_Slot slots[] = {slot(Py_tp_doc,
+                              "Response(body=b'', *, status=200, headers=None, content_type=None, "
+                              "background=None)\n--\n\nAn answer."),
+                         slot(Py_tp_new, make),
+                         slot(Py_tp_init, initialise),
+                         slot(Py_tp_traverse, traverse),
+                         slot(Py_tp_clear, clear),
+                         slot(Py_tp_dealloc, destroy),
+                         slot(Py_tp_getset, attributes),
+                         slot(Py_tp_repr, represent),
+                         {}};
+  auto* const type = make_type<ResponseObject>("millrace._core.Response",
+                                               Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots);
+  if (type) type->tp_vectorcall = call;  // has no slot before Python 3.14
+  return type;
+}
 
 bool is_async_chunks(PyObject* value) {
   auto* const async = Py_TYPE(value)->tp_as_async;
@@ -271,7 +267,7 @@ void refuse_answer(PyObject* result) {
 }
 
 PyObject* as_response(PyObject* result) {
-  if (PyObject_TypeCheck(result, &response_type)) return Py_NewRef(result);
+  if (PyObject_TypeCheck(result, interpreter_state().types.response)) return Py_NewRef(result);
   if (result == Py_None) {
     Ref const empty(PyBytes_FromStringAndSize(nullptr, 0));
     return respond_with(empty.get(), 204);

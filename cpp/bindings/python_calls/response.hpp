@@ -13,7 +13,7 @@ struct ResponseObject {
   int status;
 };
 
-extern PyTypeObject response_type;
+PyTypeObject* make_response_type();
 
 // What a handler returned, as a Response: str, bytes, dict, list, iterators become its body, None a
 // 204. New reference; null and TypeError for what is no answer.

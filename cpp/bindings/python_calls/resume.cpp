@@ -1,5 +1,7 @@
 // What stands in a Task for a handler's coroutine.
 #include "handler_task.hpp"
+#include "heap_type.hpp"
+#include "interpreter_state.hpp"
 #include "steps.hpp"
 
 namespace millrace::python {
@@ -122,7 +124,7 @@ PyObject* get_attribute(PyObject* o, PyObject* name) {
 
 void destroy(PyObject* o) {
   Py_XDECREF(resume_of(o)->first);
-  PyObject_Free(o);
+  free_instance(o);
 }
 
 PyMethodDef methods[] = {
@@ -131,27 +133,23 @@ PyMethodDef methods[] = {
     {"close", close, METH_NOARGS, nullptr},
     {},
 };
-PyAsyncMethods async_methods = {PyObject_SelfIter, nullptr, nullptr, send};
-
 }  // namespace
 
-PyTypeObject resume_type = [] {
-  PyTypeObject t = {PyVarObject_HEAD_INIT(nullptr, 0)};
-  t.tp_name = "millrace._core.Resume";
-  t.tp_doc = "A handler's coroutine, as its task steps it.";
-  t.tp_basicsize = sizeof(ResumeObject);
-  t.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION;
-  t.tp_dealloc = destroy;
-  t.tp_getattro = get_attribute;
-  t.tp_methods = methods;
-  t.tp_as_async = &async_methods;
-  t.tp_iter = PyObject_SelfIter;
-  t.tp_iternext = next_method;
-  return t;
-}();
+PyTypeObject* make_resume_type() {
+  PyType_Slot slots[] = {slot(Py_tp_doc, "A handler's coroutine, as its task steps it."),
+                         slot(Py_tp_dealloc, destroy),
+                         slot(Py_tp_getattro, get_attribute),
+                         slot(Py_tp_methods, methods),
+                         slot(Py_am_await, PyObject_SelfIter),
+                         slot<PySendResult(PyObject*, PyObject*, PyObject**)>(Py_am_send, send),
+                         slot(Py_tp_iter, PyObject_SelfIter),
+                         slot(Py_tp_iternext, next_method),
+                         {}};
+  return make_type<ResumeObject>("millrace._core.Resume", Py_TPFLAGS_DISALLOW_INSTANTIATION, slots);
+}
 
 PyObject* new_resume(CoroutineCall& call) {
-  auto* const resume = PyObject_New(ResumeObject, &resume_type);
+  auto* const resume = PyObject_New(ResumeObject, interpreter_state().types.resume);
   if (!resume) return nullptr;
   resume->call = &call;
   resume->first = nullptr;

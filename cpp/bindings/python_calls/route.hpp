@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "interpreter_state.hpp"
 #include "ref.hpp"
 
 #include "millrace/exec/worker_queue.hpp"
@@ -14,6 +15,7 @@ class AsyncioHost;
 
 // Lives as long as the server.
 struct Application {
+  InterpreterState& python = interpreter_state();
   Ref app;                             // request.app
   Ref on_exception;                    // (request, exception) -> answer; None: there is none
   Ref on_background;                   // (background) -> None

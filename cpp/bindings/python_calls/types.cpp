@@ -1,13 +1,21 @@
 #include "types.hpp"
 
 #include "answer_writer.hpp"
+#include "asyncio_host.hpp"
+#include "call_soon.hpp"
 #include "handler_task.hpp"
 #include "headers.hpp"
+#include "interpreter_state.hpp"
 #include "request.hpp"
 #include "response.hpp"
 
 namespace millrace::python {
 namespace {
+
+struct Class {
+  PyTypeObject** place;
+  PyTypeObject* (*make)();
+};
 
 struct AbstractClass {
   PyTypeObject* type;
@@ -26,14 +34,23 @@ bool register_as(const AbstractClass& row) {
 }  // namespace
 
 bool add_types(PyObject* module) {
-  for (auto* type : {&headers_type, &response_type, &request_type, &request_headers_type})
-    if (PyModule_AddType(module, type) < 0) return false;
-  for (auto* type : {&body_read_type, &body_stream_type, &answer_writer_type, &resume_type})
-    if (PyType_Ready(type) < 0) return false;
+  if (!open_interpreter_state()) return false;
+  auto& t = interpreter_state().types;
   for (auto const& row :
-       {AbstractClass{&request_headers_type, "Mapping"},
-        AbstractClass{&headers_type, "MutableMapping"}, AbstractClass{&resume_type, "Coroutine"},
-        AbstractClass{&body_read_type, "Awaitable"}})
+       {Class{&t.headers, make_headers_type}, Class{&t.response, make_response_type},
+        Class{&t.request, make_request_type}, Class{&t.request_headers, make_request_headers_type},
+        Class{&t.body_read, make_body_read_type}, Class{&t.body_stream, make_body_stream_type},
+        Class{&t.answer_writer, make_answer_writer_type}, Class{&t.resume, make_resume_type},
+        Class{&t.turn, make_turn_type}, Class{&t.handle, make_handle_type},
+        Class{&t.call_soon, make_call_soon_type}}) {
+    *row.place = row.make();
+    if (!*row.place) return false;
+  }
+  for (auto* type : {t.headers, t.response, t.request, t.request_headers})
+    if (PyModule_AddType(module, type) < 0) return false;
+  for (auto const& row :
+       {AbstractClass{t.request_headers, "Mapping"}, AbstractClass{t.headers, "MutableMapping"},
+        AbstractClass{t.resume, "Coroutine"}, AbstractClass{t.body_read, "Awaitable"}})
     if (!register_as(row)) return false;
   return true;
 }
