@@ -20,21 +20,6 @@ namespace {
 
 using base::Errc;
 
-// Gives the GIL up while it lives, on a thread of the user's.
-class WithoutGil {
- public:
-  WithoutGil() {
-    (void)interpreter_state();  // what is dropped meanwhile is this interpreter's
-    state_ = PyEval_SaveThread();
-  }
-  WithoutGil(const WithoutGil&) = delete;
-  WithoutGil& operator=(const WithoutGil&) = delete;
-  ~WithoutGil() { PyEval_RestoreThread(state_); }
-
- private:
-  PyThreadState* state_ = nullptr;
-};
-
 base::Time deadline_in(double seconds) {
   return net::Reactor::clock() + static_cast<base::Duration>(std::min(seconds, 1e9) * 1e9);
 }

@@ -25,7 +25,8 @@ ThreadState::~ThreadState() {
 void ThreadState::take() {
   PyEval_RestoreThread(state_);
   held = true;
-  if (interpreter_state().left.any.load(std::memory_order_relaxed)) drop_now();
+  if (!python_) python_ = &interpreter_state();
+  if (python_->left.any.load(std::memory_order_relaxed)) drop_now();
 }
 
 void ThreadState::give() {
@@ -34,6 +35,11 @@ void ThreadState::give() {
 }
 
 bool ThreadState::is_held() { return held; }
+
+WithoutGil::WithoutGil() {
+  (void)interpreter_state();  // what is dropped meanwhile is this interpreter's
+  state_ = PyEval_SaveThread();
+}
 
 LockGivenUp::LockGivenUp() {
   if (!held) return;

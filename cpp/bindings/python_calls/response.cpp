@@ -12,14 +12,10 @@ ResponseObject* response_of(PyObject* self) { return reinterpret_cast<ResponseOb
 
 enum Argument : std::size_t { body, status, headers, content_type, background, argument_count };
 
-// Interned, so that a call's keywords are usually found by their address.
-PyObject* argument_name(std::size_t argument) {
-  return interpreter_state().names.response_arguments[argument];
-}
-
 bool assign_keyword(PyObject* (&into)[argument_count], PyObject* name, PyObject* value) {
+  auto const& known = interpreter_state().names.response_arguments;
   for (std::size_t i = 0; i < argument_count; ++i) {
-    if (name != argument_name(i) && PyUnicode_Compare(name, argument_name(i)) != 0) continue;
+    if (name != known[i] && PyUnicode_Compare(name, known[i]) != 0) continue;
     if (into[i]) {
       PyErr_Format(PyExc_TypeError, "Response() got the argument '%U' twice", name);
       return false;
