@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <cstring>
 
 namespace millrace::observe {
 namespace {
@@ -13,14 +15,34 @@ constexpr std::array<bool, 256> make_plain() {
 }
 constexpr auto is_plain = make_plain();
 
+constexpr std::uint64_t in_every_byte(std::uint64_t byte) { return byte * 0x0101010101010101U; }
+
+// Whether eight bytes are plain all of them; looks at them at once, as most are.
+bool are_plain(const char* at) {
+  std::uint64_t eight = 0;
+  std::memcpy(&eight, at, sizeof eight);
+  constexpr auto ones = in_every_byte(1), highs = in_every_byte(0x80);
+  // A byte that is zero, or below 0x20, borrows from its highest bit.
+  auto const equals = [=](std::uint64_t byte) {
+    auto const different = eight ^ in_every_byte(byte);
+    return (different - ones) & ~different;
+  };
+  auto const below_space = (eight - in_every_byte(0x20)) & ~eight;
+  return ((eight | below_space | equals('"') | equals('\\') | equals(0x7f)) & highs) == 0;
+}
+
+const char* first_not_plain(const char* at, const char* end) {
+  while (end - at >= 8 && are_plain(at)) at += 8;
+  return std::find_if_not(at, end, [](char c) { return is_plain[static_cast<unsigned char>(c)]; });
+}
+
 // Runs of plain bytes are copied as they are; `escape` writes one that is not.
 template <class Escape>
 void append_with(std::string& out, base::ByteView text, Escape escape) {
   auto const* at = text.data();
   auto const* const end = at + text.size();
   while (at != end) {
-    auto const* const stop =
-        std::find_if_not(at, end, [](char c) { return is_plain[static_cast<unsigned char>(c)]; });
+    auto const* const stop = first_not_plain(at, end);
     out.append(at, stop);
     if (stop == end) return;
     if (*stop == '"' || *stop == '\\') {

@@ -56,7 +56,7 @@ void LogClock::refresh() {
   std::tm local{}, utc{};
   ::localtime_r(&now, &local);
   ::gmtime_r(&now, &utc);
-  common_ = formatted("%d/%b/%Y:%H:%M:%S %z", local);
+  common_ = formatted("[%d/%b/%Y:%H:%M:%S %z]", local);
   iso_ = formatted("%Y-%m-%dT%H:%M:%SZ", utc);
 }
 
@@ -80,8 +80,8 @@ struct LogFormat::Directive {
 
 const std::vector<LogFormat::Directive>& LogFormat::directives() {
   static const std::vector<Directive> all{
-      {"h", Piece::client},   {"a", Piece::client},  {"l", Piece::nothing},
-      {"u", Piece::nothing},  {"t", Piece::time},    {"r", Piece::request_line},
+      {"h", Piece::client},   {"a", Piece::client},  {"l", Piece::text},
+      {"u", Piece::text},     {"t", Piece::time},    {"r", Piece::request_line},
       {"s", Piece::status},   {">s", Piece::status}, {"b", Piece::bytes_or_dash},
       {"B", Piece::bytes},    {"T", Piece::seconds}, {"D", Piece::microseconds},
       {"m", Piece::method},   {"U", Piece::path},    {"q", Piece::query},
@@ -144,7 +144,11 @@ base::Result<std::size_t> LogFormat::add_directive(std::string_view format, std:
   }
   for (auto const& [letters, piece] : directives()) {
     if (!rest.starts_with(letters)) continue;
-    parts_.push_back({piece, {}});
+    if (piece == Piece::text) {
+      add_text("-");
+    } else {
+      parts_.push_back({piece, {}});
+    }
     return at + 1 + letters.size();
   }
   return unknown(format.substr(at, 2), at);
@@ -172,13 +176,8 @@ void LogFormat::write_part(std::string& out, const Part& part, const trace::Requ
     case Piece::client:
       append_or_dash(out, words.client());
       break;
-    case Piece::nothing:
-      out += '-';
-      break;
     case Piece::time:
-      out += '[';
       out += clock.common();
-      out += ']';
       break;
     case Piece::request_line:
       append_escaped(out, words.method());

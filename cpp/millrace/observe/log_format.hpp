@@ -14,7 +14,7 @@ class LogClock {
  public:
   using Now = std::time_t (*)();
   explicit LogClock(Now now = [] { return std::time(nullptr); }) : now_(now) {}
-  const std::string& common();    // "21/Nov/2026:12:00:00 +0100", local time
+  const std::string& common();    // "[21/Nov/2026:12:00:00 +0100]", local time
   const std::string& iso_8601();  // "2026-11-21T11:00:00Z"
 
  private:
@@ -37,9 +37,8 @@ class LogFormat {
 
  private:
   enum class Piece : std::uint8_t {
-    text,
+    text,  // among it the "-" of what is never known
     client,
-    nothing,  // what is never known: a "-"
     time,
     request_line,
     status,

@@ -1,4 +1,6 @@
-"""millrace through its public API, on one core. Arguments: PORT routes|middleware|queue.
+"""millrace through its public API, on one core. Arguments: PORT and the mode.
+
+``routes``, ``middleware``, ``queue``, ``log`` and ``metrics`` are the modes.
 
 ``routes`` holds plain functions and coroutines in one application, as users write them, so the
 rows of plain functions pay for whatever an asyncio loop beside them costs.
@@ -8,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import millrace as mr
 from payload import BODY, EXTRA_HEADERS
@@ -70,9 +74,12 @@ def main() -> None:
     pattern = mr.patterns.single_thread()
     if mode == "queue":
         pattern = mr.patterns.acceptor_queue_workers(workers=1)
+    if mode == "metrics":
+        app.metrics("/metrics")
     # Room for the 10,000 idle connections of the memory row and the one that checks the answer.
     limits = mr.Limits(max_connections=12_000)
-    mr.run(app, host="127.0.0.1", port=port, pattern=pattern, limits=limits)
+    log = Path(tempfile.gettempdir()) / "millrace-bench-access.log" if mode == "log" else None
+    mr.run(app, host="127.0.0.1", port=port, pattern=pattern, limits=limits, access_log=log)
 
 
 main()

@@ -99,6 +99,8 @@ def _bound_cells(result: RowResult) -> list[str]:
 def _bound_text(bound: Bound) -> str:
     if bound.to_floor is not None:
         return f"{bound.to_floor:.2f}"
+    if bound.above_plain_us is not None:
+        return f"{bound.above_plain_us} us more"
     return f"{bound.to_native} x nginx or Node"
 
 

@@ -51,6 +51,8 @@ class Bound:
     """Times the raw loop of the same round."""
     to_native: float | None = None
     """Times the better of nginx and Node."""
+    above_plain_us: float | None = None
+    """Microseconds more than plain millrace in the same row."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,20 @@ class Row:
 
 ROWS = (
     Row("native", "native constant route", Request("/"), Bound(to_floor=1.10)),
+    Row(
+        "log",
+        "native constant route, native access log on (combined)",
+        Request("/", headers=(f"User-Agent: {AGENT}",)),
+        Bound(above_plain_us=0.5),
+        ours="millrace/log",
+    ),
+    Row(
+        "metrics",
+        "native constant route, Prometheus counters on",
+        Request("/"),
+        Bound(above_plain_us=0.1),
+        ours="millrace/metrics",
+    ),
     Row("constant", "plain function, constant answer", Request("/plain"), Bound(to_floor=1.15)),
     Row(
         "json",

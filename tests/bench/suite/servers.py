@@ -16,7 +16,9 @@ SCRIPTS = Path(__file__).resolve().parent.parent / "servers"
 
 SYNC_ROWS = frozenset({"constant", "json", "browser", "middleware", "body", "echo"})
 ASYNC_ROWS = SYNC_ROWS | {"coroutine", "sleep"}
-MILLRACE_ROWS = frozenset({"native", "body", "echo", "flood"}) | ASYNC_ROWS - {"middleware"}
+MILLRACE_ROWS = frozenset({"native", "log", "metrics", "body", "echo", "flood"}) | ASYNC_ROWS - {
+    "middleware"
+}
 
 
 class Family(enum.Enum):
@@ -99,7 +101,8 @@ def _node(tools: Tools, port: int) -> list[str]:
 
 GRANIAN = "1 worker, 1 runtime thread, st, uvloop, HTTP/1 only"
 SMALL_ROWS = frozenset(
-    {"native", "constant", "json", "browser", "coroutine", "sleep", "middleware", "queue"}
+    {"native", "log", "metrics", "constant", "json", "browser", "coroutine", "sleep", "middleware"}
+    | {"queue"}
 )
 
 SERVERS = (
@@ -113,6 +116,8 @@ SERVERS = (
         _millrace("middleware"),
         frozenset({"middleware"}),
     ),
+    Server("millrace/log", Family.MILLRACE, _millrace("log"), frozenset({"log"})),
+    Server("millrace/metrics", Family.MILLRACE, _millrace("metrics"), frozenset({"metrics"})),
     Server("millrace/queue", Family.MILLRACE, _millrace("queue"), frozenset({"queue"})),
     Server(
         "nginx",

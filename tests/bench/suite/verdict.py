@@ -58,6 +58,12 @@ def judge(result: RowResult) -> Verdict:
             unknown.append("neither nginx nor Node in this run")
         elif cost > bound.to_native * native[1]:
             missed.append(f"{cost / native[1]:.2f} times {native[0]}")
+    if bound.above_plain_us is not None:
+        plain = result.samples.get("millrace")
+        if not plain:
+            unknown.append("plain millrace was not measured")
+        elif (more := cost - median_cpu(plain)) > bound.above_plain_us:
+            missed.append(f"{more:.2f} us more than without")
     rival = best_of(result, Family.PYTHON)
     if rival is not None and cost >= rival[1]:
         missed.append(f"behind {rival[0]}")
