@@ -149,14 +149,18 @@ class RequestLogs:
 
     def close(self) -> None:
         """Write what is left, and end."""
-        self._forget()
-        self._forget = _nothing
+        self.forget()
         for queue in self._queues.values():
             queue.close()
         for thread in self._threads:
             thread.join()
         if self._file is not None:
             self._file.close()
+
+    def forget(self) -> None:
+        """Leave the file alone from now on: `millrace.logs.reopen_logs` asks no more."""
+        self._forget()
+        self._forget = _nothing
 
     def stats(self) -> dict[str, dict[str, int]]:
         """What was written, and what was dropped, by log."""

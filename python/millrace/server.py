@@ -432,6 +432,9 @@ class Server:
         self._make_locks()
         if self._lifetime is not None:
             self._lifetime.unregister()
+        if self._logs is not None:
+            self._logs.forget()
+        self._logs = self._monitor = None
 
     def _running_core(self) -> _core.Server:
         if not self.is_running:

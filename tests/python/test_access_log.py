@@ -233,6 +233,19 @@ def test_a_buffer_for_less_than_a_line_is_refused():
         mr.AccessLog(buffer="1kB")
 
 
+def test_a_forked_child_leaves_the_log_to_its_parent(app, serve, tmp_path):
+    path = tmp_path / "access.log"
+    server = serve(app, access_log=mr.AccessLog(path, format="%U"))
+    path.rename(tmp_path / "old.log")
+    child = os.fork()
+    if not child:
+        logs.reopen_logs()
+        os._exit(int(path.exists() or server.stats().get("access_log") is not None))
+    assert os.waitpid(child, 0)[1] == 0
+    get(server, "/native")
+    assert lines_of(tmp_path / "old.log", 1) == ["/native"]
+
+
 # --- records --------------------------------------------------------------------------------------
 
 
