@@ -171,6 +171,36 @@ def test_what_does_not_listen_is_refused():
                 mr.Server(APP, bind=f"fd://{descriptor}").start()
 
 
+def test_a_unix_path_that_a_killed_server_left_behind_is_taken_over(serve, tmp_path):
+    path = tmp_path / "socket"
+    code = "import millrace as mr, sys; mr.Server(mr.App(), bind=sys.argv[1]).start(); print(1);"
+    child = subprocess.Popen(
+        [sys.executable, "-uc", f"{code} sys.stdin.read()", f"unix:{path}"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert child.stdout.readline() == b"1\n"
+    with pytest.raises(OSError, match="another process listens here"):
+        mr.Server(APP, bind=f"unix:{path}").start()
+    child.kill()
+    child.communicate()
+    assert path.exists()
+    serve(APP, bind=f"unix:{path}")
+    assert ask(str(path), socket.AF_UNIX).startswith("hello")
+
+
+def test_a_port_that_was_in_use_is_taken_once_it_is_free(serve):
+    with socket.socket() as rival:
+        rival.bind(("127.0.0.1", 0))
+        rival.listen()
+        address = rival.getsockname()
+        server = mr.Server(APP, bind="{}:{}".format(*address))
+        with pytest.raises(OSError, match="in use"):
+            server.start()
+        assert not server.is_running
+    with server:
+        assert ask(address).startswith("hello")
+
+
 def test_a_socket_is_opened_for_somebody_else(serve, tmp_path):
     descriptor, where = _core.open_listening_socket("127.0.0.1:0", backlog=7)
     try:

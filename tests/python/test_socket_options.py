@@ -7,13 +7,14 @@ import logging
 import os
 import socket
 import struct
+import time
 from pathlib import Path
 
 import millrace as mr
 import pytest
 
 from tests.python.own_network import run_alone
-from tests.python.wire import Wire
+from tests.python.wire import PATIENCE_S, Wire
 
 APP = mr.App()
 APP.respond("/", "hello")
@@ -311,6 +312,46 @@ with mr.Server(app, socket_options=mr.SocketOptions(user_timeout="300ms")) as se
           wait_for(lambda: server.stats().total("connections_open") == 0))
 """)  # fmt: skip
     assert said == "True True"
+
+
+@pytest.mark.parametrize(("options", "resets"), [("linger=0", True), ("", False)])
+def test_linger_0_closes_with_a_reset(options, resets):
+    said = run_alone(ALONE + f"""
+def sent_resets():
+    names, numbers = [line.split() for line in Path("/proc/net/snmp").read_text().splitlines()
+                      if line.startswith("Tcp:")]
+    return int(numbers[names.index("OutRsts")])
+
+with mr.Server(app, socket_options=mr.SocketOptions({options})) as server:
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(REQUEST)
+        try:
+            while client.recv(1000):  # to the end: closing over unread bytes is a reset too
+                pass
+        except ConnectionResetError:
+            pass
+    print(sent_resets())
+""")  # fmt: skip
+    assert (int(said) > 0) == resets
+
+
+def test_a_low_watermark_keeps_less_unsent_in_the_kernel(serve):
+    app = mr.App()
+    app.respond("/", b"x" * 20_000_000)
+
+    def unsent(options):
+        server = serve(app, socket_options=options)
+        with Wire(server, receive_buffer=4096) as wire:
+            wire.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            until = time.monotonic() + PATIENCE_S
+            while time.monotonic() < until:
+                found = [one for one in server.connections() if one.state == "sending"]
+                if found and found[0].tcp_info.not_sent_bytes > 0:
+                    return found[0].tcp_info.not_sent_bytes
+        raise AssertionError("the kernel never had unsent bytes")
+
+    low = unsent(mr.SocketOptions(not_sent_low_watermark="16KiB"))
+    assert low < unsent(mr.SocketOptions())
 
 
 def test_fast_open_takes_data_with_the_first_packet():
