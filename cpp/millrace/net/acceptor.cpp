@@ -188,10 +188,10 @@ class BlockingAcceptor final : public Acceptor {
 // queue.
 void BlockingAcceptor::end_thread() {
   {
+    Interruption const interruption;  // its lock before ours, which the wait takes again and again
     std::unique_lock guard(arrivals_->lock);
     arrivals_->must_stop = true;
     arrivals_->stop_asked.notify_all();
-    Interruption const interruption;
     while (!arrivals_->has_stopped) {
       interruption.hit(thread_);
       arrivals_->stopped.wait_for(guard, std::chrono::milliseconds(1));
