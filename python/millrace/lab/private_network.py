@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import logging
 import os
 import pickle
 import selectors
@@ -212,6 +213,8 @@ def _serve_calls() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     # What an experiment prints must not be read as an answer.
     os.dup2(2, 1)
+    # What the engine warns of, such as a backlog cut down, is what experiments provoke.
+    logging.disable(logging.WARNING)
     while True:
         try:
             message = _receive(calls)
