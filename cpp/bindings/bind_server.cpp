@@ -146,6 +146,10 @@ void bind_server(py::module_& module) {
             return std::pair(std::move(found.oldest), found.silent_loops);
           },
           "most"_a, "seconds"_a)
+      .def(
+          "retire",
+          [](Engine& engine, double patience) { return checked(unwrap(engine.retire(patience))); },
+          "seconds"_a)
       .def("stop_loops", [](Engine& engine) { unwrap(engine.stop_loops()); })
       .def_property_readonly("endpoints", &Engine::endpoints)
       .def_property_readonly("ports", &Engine::ports)

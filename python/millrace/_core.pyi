@@ -355,6 +355,11 @@ class Server:
     def drain(self, seconds: float) -> int: ...
     def under_way(self, most: int, seconds: float) -> tuple[list[tuple[str, float]], int]:
         """The oldest requests as ("GET /path", its `time.monotonic`), and how many loops did not answer."""
+    def retire(self, seconds: float) -> int:
+        """As drain, but idle connections stay for one more request, whose answer says close.
+
+        Returns the connections that are left.
+        """
     def stop_loops(self) -> None: ...
     @property
     def endpoints(self) -> list[str]: ...  # "127.0.0.1:8000", "unix:/path"

@@ -16,8 +16,9 @@ from millrace._core import Response
 
 if TYPE_CHECKING:
     from millrace.lifetime import Lifetime
+    from millrace.supervisor.lifetime import RemoteLifetime
 
-__all__ = ["App"]
+__all__ = ["App", "Origin", "check_app"]
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 LifespanFunction = Callable[[Any], AsyncIterator[Any] | AbstractAsyncContextManager[Any]]
@@ -35,6 +36,22 @@ _NATIVE_KINDS: dict[type, str] = {
     _core.NativeWork: "work",
     _MetricsRoute: "metrics",
 }
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an app was imported from, so that another process can do the same.
+
+    Attributes
+    ----------
+    target:
+        ``"module:app"``.
+    is_factory:
+        What is named is a function that makes the app.
+    """
+
+    target: str
+    is_factory: bool
 
 
 @dataclass(frozen=True)
@@ -66,7 +83,8 @@ class App:
     Attributes
     ----------
     state:
-        A place for what handlers share, such as a connection pool.
+        A place for what handlers share, such as a connection pool. Each worker process has one of
+        its own.
 
     Examples
     --------
@@ -88,7 +106,8 @@ class App:
         self._middleware: list[Callable[..., Any]] = []
         self._errors: chain.ErrorTable = {}
         self._lifespan: Callable[[App], AbstractAsyncContextManager[Any]] | None = None
-        self._lifetimes: list[Lifetime] = []
+        self._lifetimes: list[Lifetime | RemoteLifetime] = []
+        self._origin: Origin | None = None
         if lifespan is not None:
             self.lifespan(lifespan)
 
@@ -432,3 +451,17 @@ def _with_plain_body(response: Response) -> Response:
         headers=response.headers,
         content_type=content_type or usual,
     )
+
+
+def check_app(app: object) -> None:
+    """Raise TypeError, with the remedy, where something else was given for an app."""
+    if isinstance(app, App):
+        return
+    if isinstance(app, str):
+        raise TypeError(f"app is the text {app!r}: import it, or use millrace.run({app!r})")
+    if callable(app):
+        raise TypeError(
+            f"{app!r} is no millrace.App; ASGI and WSGI applications are not available in this "
+            "version"
+        )
+    raise TypeError(f"app is {app!r}: make one with millrace.App()")

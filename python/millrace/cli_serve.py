@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
-from millrace import cli_operating, patterns, process, reload
+from millrace import cli_operating, cli_workers, patterns, process, reload
 from millrace.access_log import AccessLog
 from millrace.app import App
 from millrace.cli_options import (
@@ -43,7 +43,6 @@ examples:
 
 # What uvicorn has and this version has not: refused with a remedy, never ignored.
 _REFUSED = {
-    "--workers": "several processes are; choose a --pattern with several threads",
     "--ssl-certfile": "TLS is; put a proxy that speaks it in front",
     "--ssl-keyfile": "TLS is; put a proxy that speaks it in front",
     "--ssl-keyfile-password": "TLS is; put a proxy that speaks it in front",
@@ -55,7 +54,6 @@ _REFUSED = {
     "--proxy-headers": "trust in a proxy's fields is; read them from request.headers",
     "--forwarded-allow-ips": "trust in a proxy's fields is; read them from request.headers",
     "--header": "a field for every answer is; set it in a middleware",
-    "--limit-max-requests": "stopping after so many requests is; let a supervisor restart it",
 }
 
 
@@ -127,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME[:OPTION=VALUE,...]",
         help="execution pattern (single_thread); see millrace.patterns",
     )
+    cli_workers.add_options(parser)
     add("--http", default="h1", help="protocol versions (h1)")
     add("--factory", action="store_true", help="MODULE:APP names a function that makes the app")
     add("--app-dir", default=".", metavar="DIR", help="folder to import from first (.)")
@@ -270,7 +269,7 @@ def _server(
         return Server(
             app,
             bind=binds,
-            pattern=options.pattern,
+            pattern=cli_workers.chosen_pattern(options, os.environ),
             limits=Limits(**{name: value for name, value in limits.items() if value is not None}),
             http=options.http,
             journey=not options.no_journey,

@@ -6,8 +6,12 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from millrace import _core
+
+if TYPE_CHECKING:
+    from millrace.supervisor.supervisor import Supervisor
 
 __all__ = ["MOST_NAMED", "Drain"]
 
@@ -31,7 +35,12 @@ _Requests = Counter[tuple[str, float]]  # what, and since when
 class Drain:
     """One stop of one server, from its announcement to the last line. One controlling thread."""
 
-    def __init__(self, core: _core.Server, patience: float, is_hurried: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        core: _core.Server | Supervisor,
+        patience: float,
+        is_hurried: Callable[[], bool],
+    ) -> None:
         self._core = core
         self._patience = patience
         self._is_hurried = is_hurried
@@ -54,6 +63,13 @@ class Drain:
             names = _names(open_now, count, self._last_seen)
             _log.info("stopping: %s under way, up to %.3g s to finish%s",
                       _counted(count, "request"), self._patience, names)  # fmt: skip
+
+    def let_rest(self, seconds: float) -> None:
+        """Serve connections that rest once more: a client may be sending its request just now."""
+        until = time.monotonic() + min(seconds, self.left)
+        left = 1
+        while left and not self._is_hurried() and (time_left := until - time.monotonic()) > 0:
+            left = self._core.retire(min(_SLICE_S, time_left))
 
     def let_finish(self) -> None:
         """Let requests finish, until the time is over or there is a hurry; say how it ended."""

@@ -21,6 +21,7 @@ __all__ = [
     "MessageTooLarge",
     "MillraceError",
     "NetworkError",
+    "NotPicklable",
     "Overloaded",
     "PoolTimeout",
     "ProtocolError",
@@ -30,6 +31,7 @@ __all__ = [
     "RequestCancelled",
     "TimeoutException",
     "TransportError",
+    "WorkerFailed",
     "WriteError",
     "WriteTimeout",
     "WrongState",
@@ -135,6 +137,14 @@ class RemoteProtocolError(ProtocolError):
 
 class MessageTooLarge(RemoteProtocolError):
     """The peer sent more than a limit allows; the message names the limit."""
+
+
+class NotPicklable(MillraceError, TypeError):
+    """An app cannot be sent to a worker process; the message names what. Also a `TypeError`."""
+
+
+class WorkerFailed(MillraceError):
+    """A worker process does not come up, or workers end again and again; the message says why."""
 
 
 class Overloaded(MillraceError):

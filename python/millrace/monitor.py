@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from millrace.server import Server
 
-__all__ = ["Monitor", "default_path", "snapshot"]
+__all__ = ["Monitor", "chosen_path", "default_path", "snapshot"]
 
 # Those who look at the same time; one more is closed at once.
 _MOST_CLIENTS = 8
@@ -30,6 +30,15 @@ def default_path(pid: int) -> Path:
     """Return where ``monitor=True`` puts a process's socket."""
     folder = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
     return Path(folder) / f"millrace-{pid}.sock"
+
+
+def chosen_path(monitor: str | Path | bool | None) -> Path | None:
+    """Return where a server's option ``monitor`` puts the socket; None: nowhere."""
+    if monitor is None or monitor is False:
+        return None
+    if monitor is True:
+        return default_path(os.getpid())
+    return Path(str(monitor).removeprefix("unix:"))
 
 
 def snapshot(server: Server) -> dict[str, Any]:

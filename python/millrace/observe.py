@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
 
+    from millrace.supervisor.totals import JourneySum
+
 __all__ = ["Durations", "Journey", "Stage", "Stats"]
 
 # The cookie of HdrHistogram's compressed form: version 2, word size 1.
@@ -158,7 +160,7 @@ class Journey(ShownAsTable, Mapping[str, Stage]):
     (True, False)
     """
 
-    def __init__(self, snapshot: _core.JourneySnapshot) -> None:
+    def __init__(self, snapshot: _core.JourneySnapshot | JourneySum) -> None:
         self._requests = snapshot.requests
         self._is_enabled = snapshot.enabled
         self._stages = {

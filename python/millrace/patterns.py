@@ -17,18 +17,22 @@ loops=2)
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from millrace import _core
+from millrace.units import byte_count, seconds
 
 __all__ = [
+    "MultiProcess",
     "Pattern",
     "Queue",
     "acceptor_queue_workers",
     "acceptor_readers",
     "all",
+    "multi_process",
     "parse",
     "queue",
     "reuseport_shards",
@@ -36,6 +40,7 @@ __all__ = [
     "single_thread",
 ]
 
+Listener = Literal["shared", "reuseport"]
 Accept = Literal["one_loop", "shared_socket", "socket_per_loop"]
 Place = Literal["accepting_loop", "round_robin", "least_connections"]
 Wakeup = Literal["blocking", "epoll", "epoll_exclusive"]
@@ -237,8 +242,123 @@ def reuseport_shards(*, loops: int = 4) -> Pattern:
     return Pattern(name="reuseport_shards", accept="socket_per_loop", loops=loops)
 
 
+@dataclass(frozen=True, kw_only=True, repr=False)
+class MultiProcess:
+    """Worker processes, each of which serves by an inner pattern; made by `multi_process`."""
+
+    processes: int
+    inner: Pattern
+    listener: Listener
+    max_requests: int | None
+    max_requests_jitter: int
+    max_lifetime: float | None
+    max_memory: int | None
+    start_timeout: float
+    stop_timeout: float
+    crash_limit: int
+
+    name = "multi_process"
+
+    def __post_init__(self) -> None:
+        _one_of("listener", self.listener, get_args(Listener))
+        if not isinstance(self.inner, Pattern):
+            raise ValueError(f"inner={self.inner!r}: use a pattern of one process")
+        for option in ("processes", "max_requests", "max_lifetime", "max_memory", "start_timeout",
+                       "stop_timeout", "crash_limit"):  # fmt: skip
+            value = getattr(self, option)
+            if value is not None and not value > 0:
+                raise ValueError(f"{option} is {value}: it has to be more than zero")
+        if self.max_requests_jitter < 0:
+            raise ValueError(f"max_requests_jitter is {self.max_requests_jitter}: use 0 or more")
+
+    def __repr__(self) -> str:
+        usual = inspect.signature(multi_process).parameters
+        given = [f"inner={self.inner!r}"]
+        for name in list(usual)[2:]:
+            value = getattr(self, name)
+            default = usual[name].default
+            if value != (seconds(default) if name.endswith("_timeout") else default):
+                given.append(f"{name}={value!r}")
+        return f"multi_process({self.processes}, {', '.join(given)})"
+
+    @property
+    def dispatch(self) -> Literal["inline"] | Queue:
+        """Who runs handlers, inside each process."""
+        return self.inner.dispatch
+
+    def recipe(self) -> _core.Recipe:
+        """Return the inner pattern as the engine reads it."""
+        return self.inner.recipe()
+
+
+def multi_process(
+    processes: int | None = None,
+    *,
+    inner: Pattern | None = None,
+    listener: Listener = "shared",
+    max_requests: int | None = None,
+    max_requests_jitter: int = 0,
+    max_lifetime: float | str | None = None,
+    max_memory: int | str | None = None,
+    start_timeout: float | str = "60s",
+    stop_timeout: float | str = "5s",
+    crash_limit: int = 10,
+) -> MultiProcess:
+    """Several processes serve the app, each with an interpreter and a GIL of its own.
+
+    Choose it for Python handlers that compute, on several cores, and where a crash must not take
+    everything down. A supervisor in this process keeps the sockets and replaces workers; the app
+    travels by name where it can be imported, else by cloudpickle. Workers share no memory:
+    ``app.state`` and module globals are per process.
+
+    Parameters
+    ----------
+    processes:
+        Worker processes; as many as this process may use cores where it is left out.
+    inner:
+        The pattern in each of them; `single_thread` where it is left out.
+    listener:
+        ``"shared"``: all accept from the same socket, so an idle worker takes the next connection.
+        ``"reuseport"``: a socket for each; the kernel spreads connections by a hash of their
+        addresses, evenly but not by load.
+    max_requests, max_requests_jitter:
+        A worker is replaced when it has answered so many, and up to so many more, drawn for each,
+        so that they do not leave together. It is counted about once a second.
+    max_lifetime:
+        A worker is replaced when it has served for so long.
+    max_memory:
+        A worker is replaced when its resident memory reaches so many bytes. The next one starts
+        before it leaves, so there has to be room for one more.
+    start_timeout:
+        What a worker gets to import the app and enter its lifespan. One that takes longer is
+        killed.
+    stop_timeout:
+        What a worker gets to end after its requests were cut off. One that takes longer is killed.
+    crash_limit:
+        So many workers in a row that end within a second are a crash loop: the server stops, the
+        command line with exit code 3.
+
+    Examples
+    --------
+    >>> multi_process(2, max_memory="500MB")
+    multi_process(2, inner=single_thread(), max_memory=500000000)
+    """
+    return MultiProcess(
+        processes=processes if processes is not None else len(os.sched_getaffinity(0)),
+        inner=inner if inner is not None else single_thread(),
+        listener=listener,
+        max_requests=max_requests,
+        max_requests_jitter=max_requests_jitter,
+        max_lifetime=None if max_lifetime is None else seconds(max_lifetime),
+        max_memory=None if max_memory is None else byte_count(max_memory),
+        start_timeout=seconds(start_timeout),
+        stop_timeout=seconds(stop_timeout),
+        crash_limit=crash_limit,
+    )
+
+
 def all() -> Iterator[Pattern]:
-    """Yield a small instance of every pattern the engine has, each way to wake up included.
+    """Yield a small instance of every pattern of one process, each way to wake up included.
 
     Meant for tests that have to hold under every pattern.
 
@@ -258,13 +378,14 @@ def all() -> Iterator[Pattern]:
                 yield pattern
 
 
-def parse(text: str) -> Pattern:
+def parse(text: str) -> Pattern | MultiProcess:
     """Return the pattern that a command line names.
 
     Parameters
     ----------
     text:
-        A name, or a name with options: ``"acceptor_queue_workers:workers=4,capacity=64"``.
+        A name, or a name with options: ``"acceptor_queue_workers:workers=4,capacity=64"``. The
+        option ``inner`` of multi_process comes last, and is such a text itself.
 
     Raises
     ------
@@ -281,18 +402,22 @@ def parse(text: str) -> Pattern:
     if make is None:
         raise ValueError(f"pattern {name!r} is not one of {', '.join(_NAMED)}")
     accepted = inspect.signature(make).parameters
-    chosen: dict[str, int | str] = {}
+    chosen: dict[str, object] = {}
+    if "inner" in accepted:
+        before, is_given, inner = f",{options}".partition(",inner=")
+        options = before.removeprefix(",")
+        chosen = {"inner": parse(inner)} if is_given else {}
     for option in filter(None, options.split(",")):
         key, _, value = option.partition("=")
         if key not in accepted:
             known = ", ".join(accepted) or "none"
             raise ValueError(f"{name} has no option {key!r}; its options: {known}")
-        chosen[key] = _read_option(key, value, accepted[key].default)
+        chosen[key] = _read_option(key, value, str(accepted[key].annotation))
     return make(**chosen)
 
 
-def _read_option(key: str, value: str, default: object) -> int | str:
-    if not isinstance(default, int):
+def _read_option(key: str, value: str, kind: str) -> int | str:
+    if "int" not in kind or "str" in kind:
         return value
     try:
         return int(value)
@@ -331,10 +456,11 @@ _REPR: dict[str, Callable[[Pattern], str]] = {
     "reuseport_shards": lambda pattern: f"loops={pattern.loops}",
 }
 
-_NAMED: dict[str, Callable[..., Pattern]] = {
+_NAMED: dict[str, Callable[..., Pattern | MultiProcess]] = {
     "single_thread": single_thread,
     "acceptor_readers": acceptor_readers,
     "acceptor_queue_workers": acceptor_queue_workers,
     "shared_acceptors": shared_acceptors,
     "reuseport_shards": reuseport_shards,
+    "multi_process": multi_process,
 }

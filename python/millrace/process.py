@@ -14,18 +14,20 @@ import traceback
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from millrace import logs
 from millrace.access_log import AccessLog
-from millrace.app import App
+from millrace.app import App, Origin
 from millrace.limits import Limits
 from millrace.logs import configure_logging, reopen_logs
 from millrace.notify import Notifier, Watchdog
-from millrace.patterns import Pattern
+from millrace.patterns import MultiProcess, Pattern
 from millrace.server import Server
 from millrace.signals import Signals, hear
 from millrace.sockets import SocketOptions
+from millrace.supervisor.handover import predecessor
+from millrace.supervisor.steering import Steering
 
 __all__ = [
     "START_FAILED",
@@ -71,7 +73,7 @@ def run(
     port: int = 8000,
     uds: str | None = None,
     bind: str | Sequence[str] | None = None,
-    pattern: Pattern | None = None,
+    pattern: Pattern | MultiProcess | None = None,
     limits: Limits | None = None,
     http: str = "h1",
     journey: bool = True,
@@ -129,7 +131,8 @@ def serve(server: Server, *, deaf_to: Collection[signal.Signals] = ()) -> None:
     """Start a server and keep it until a signal says to stop; exit with 3 where it cannot start.
 
     SIGINT and SIGTERM stop it, SIGUSR1 opens its log files anew, and a service manager that asks
-    for it is notified; see ``docs/operating.md``.
+    for it is notified; see ``docs/operating.md``. Where it has worker processes, SIGHUP replaces
+    them one by one and SIGUSR2 hands over to a new supervisor; see ``docs/processes.md``.
 
     Parameters
     ----------
@@ -138,19 +141,26 @@ def serve(server: Server, *, deaf_to: Collection[signal.Signals] = ()) -> None:
     deaf_to:
         Signals that somebody else hears in its place.
     """
-    notifier = Notifier(os.environ)
-    with hear(deaf_to=deaf_to) as signals:
+    notifier, before = Notifier(os.environ), predecessor()
+    with hear(deaf_to=deaf_to, also=Steering.signals(server)) as signals:
+        steering = Steering(server, signals.wake)
         with starting():
+            if before is not None:
+                server._inherited = before.listeners
             server.start()
             signals.has_started = True
+        if before is not None:
+            before.say_ready()
         where = ", ".join(server.urls)
         _log.info("serving on %s (%r); Ctrl-C stops", where, server.pattern)
         with Watchdog(notifier, server.blocked_loops) as watchdog:
             notifier.ready(f"serving on {where}")
-            _live(signals, notifier, where)
+            _live(signals, notifier, where, steering)
             watchdog.ask_no_more()
             notifier.stopping("requests under way may finish")
-            _stop(server, signals)
+            _stop(server, signals, steering.idle)
+    if server.failure:
+        sys.exit(START_FAILED)
     _log.info("stopped")
 
 
@@ -172,7 +182,7 @@ def find_app(target: str, *, app_dir: str = ".", factory: bool = False) -> App:
         return import_app(target, app_dir=app_dir, factory=factory)
 
 
-def import_app(target: str, *, app_dir: str = ".", factory: bool = False) -> App:
+def import_app(target: str, *, app_dir: str | None = ".", factory: bool = False) -> App:
     """Return the app that a text like ``"module:app"`` names.
 
     Parameters
@@ -180,7 +190,7 @@ def import_app(target: str, *, app_dir: str = ".", factory: bool = False) -> App
     target:
         A module's dotted name, a colon, and the app's name in it, which may have dots.
     app_dir:
-        The folder that modules are looked for in first.
+        The folder that modules are looked for in first; None for the import path as it is.
     factory:
         What is named is a function that makes the app.
 
@@ -192,8 +202,8 @@ def import_app(target: str, *, app_dir: str = ".", factory: bool = False) -> App
     module_name, _, path = target.partition(":")
     if not module_name or not path:
         raise AppNotFound(f"{target!r} names no app: write it as module:app")
-    folder = str(Path(app_dir).resolve())
-    if folder not in sys.path:
+    folder = str(Path(app_dir or ".").resolve())
+    if app_dir is not None and folder not in sys.path:
         sys.path.insert(0, folder)
     try:
         found: Any = importlib.import_module(module_name)
@@ -213,10 +223,13 @@ def join_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
 
 
-def _live(signals: Signals, notifier: Notifier, where: str) -> None:
+def _live(signals: Signals, notifier: Notifier, where: str, steering: Steering) -> None:
     """Do what signals say, until one says to stop."""
     while (number := signals.get()) is not None and not signals.means_stop(number):
-        if number == signal.SIGHUP:
+        if number in steering.numbers:
+            reopen_logs()
+            steering.act(number)
+        elif number == signal.SIGHUP:
             _log.info("SIGHUP: one process cannot reload its code, so only its logs are re-opened")
             notifier.reloading()
             reopen_logs()
@@ -225,14 +238,14 @@ def _live(signals: Signals, notifier: Notifier, where: str) -> None:
             reopen_logs()
 
 
-def _stop(server: Server, signals: Signals) -> None:
+def _stop(server: Server, signals: Signals, idle: Literal["close", "one_more"]) -> None:
     """Stop on another thread, so that this one hears the second signal, and has the last word."""
     _log.info("stopping: requests under way may finish; a second signal cuts them off")
     failure: list[BaseException] = []
 
     def stop() -> None:
         try:
-            server.stop()
+            server.stop(idle=idle)
         except Exception as error:
             failure.append(error)
         signals.wake()
@@ -274,6 +287,7 @@ def _checked(found: Any, target: str, *, factory: bool) -> App:
             f"{target!r} is {type(found).__name__}, no millrace.App; ASGI and WSGI applications "
             "are not available in this version"
         )
+    found._origin = Origin(target, is_factory=factory)
     return found
 
 

@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from millrace import _core, chain, observe, patterns
+from millrace import _core, chain, errors, observe, patterns
 from millrace.access_log import AccessLog, RequestLogs
-from millrace.app import App
+from millrace.app import App, check_app
 from millrace.connections import AcceptQueues, Connections
 from millrace.drain import Drain
 from millrace.http import Request
 from millrace.lifetime import Lifetime
 from millrace.limits import Limits
 from millrace.metrics import Metrics, collect
-from millrace.monitor import Monitor, default_path
-from millrace.patterns import Pattern
+from millrace.monitor import Monitor, chosen_path
+from millrace.patterns import MultiProcess, Pattern
 from millrace.sockets import SocketOptions, SocketReport
 from millrace.units import seconds
 
+if TYPE_CHECKING:
+    from millrace.supervisor.lifetime import RemoteLifetime
+    from millrace.supervisor.supervisor import Supervisor
+    from millrace.supervisor.table import Workers
+
 __all__ = ["Server"]
+
+_log = logging.getLogger("millrace.error")
 
 # Running servers stay alive without a reference, and stop when the interpreter exits.
 _running: set[Server] = set()
@@ -46,7 +54,8 @@ class Server:
         each loop has its own socket, ``"fd://3,4"`` names one per loop), or several of them. Port
         0 takes a free one.
     pattern:
-        Who accepts, who owns connections, who runs handlers; one thread for all by default.
+        Who accepts, who owns connections, who runs handlers; one thread for all by default. With
+        `millrace.patterns.multi_process` the app is served by other processes.
     limits:
         What is refused.
     http:
@@ -97,7 +106,7 @@ class Server:
         app: App,
         *,
         bind: str | Sequence[str] = "127.0.0.1:0",
-        pattern: Pattern | None = None,
+        pattern: Pattern | MultiProcess | None = None,
         limits: Limits | None = None,
         http: str = "h1",
         journey: bool = True,
@@ -111,7 +120,10 @@ class Server:
         drain: float | str = "10s",
         tls: None = None,
     ) -> None:
-        _check_app(app)
+        given = locals().items()
+        # What worker processes get another way, or not at all, is left out.
+        self._arguments = {name: value for name, value in given if name not in _NOT_FOR_WORKERS}
+        check_app(app)
         if http != "h1":
             raise ValueError(f"http={http!r} is not available in this version: use 'h1'")
         if tls is not None:
@@ -128,7 +140,7 @@ class Server:
         self._options.half_close = half_close
         self._metrics = metrics
         self._access_log = AccessLog.of(access_log)
-        self._monitor_path = _monitor_path(monitor)
+        self._monitor_path = chosen_path(monitor)
         self._slow_request_s = None if slow_request is None else seconds(slow_request)
         wanted = socket_options or SocketOptions()
         self._options.socket = wanted.to_engine()
@@ -139,10 +151,15 @@ class Server:
             self._options.backlog = backlog
         (limits or Limits()).apply(self._options)
         self._make_locks()
-        self._core: _core.Server | None = None
+        self._core: _core.Server | Supervisor | None = None
         self._logs: RequestLogs | None = None
         self._monitor: Monitor | None = None
-        self._lifetime: Lifetime | None = None
+        self._lifetime: Lifetime | RemoteLifetime | None = None
+        # Why the worker processes were given up, and whom to tell; empty while all is well.
+        self.failure = ""
+        self._when_failed: Callable[[], None] = lambda: None
+        # Sockets that a predecessor of this process left for it; see millrace.supervisor.handover.
+        self._inherited: dict[str, list[int]] = {}
 
     def __repr__(self) -> str:
         where = ", ".join(self.urls) if self.is_running else "not running"
@@ -186,7 +203,7 @@ class Server:
         return self
 
     @property
-    def pattern(self) -> Pattern:
+    def pattern(self) -> Pattern | MultiProcess:
         """Who accepts, who owns connections, who runs handlers."""
         return self._pattern
 
@@ -224,7 +241,12 @@ class Server:
         """Make a `stop` that waits in another thread cut off what is under way."""
         self._hurry.set()
 
-    def stop(self, *, drain: float | str | None = None) -> None:
+    def stop(
+        self,
+        *,
+        drain: float | str | None = None,
+        idle: Literal["close", "one_more"] = "close",
+    ) -> None:
         """Stop accepting, let requests finish, leave the lifespan, end all threads.
 
         Does nothing where it is not running.
@@ -234,6 +256,10 @@ class Server:
         drain:
             What requests under way get instead of the server's own value; what is left then is
             cut off. 0 cuts off at once.
+        idle:
+            ``"close"`` closes connections that rest; a request that was just being sent is lost.
+            ``"one_more"`` gives them 2 s for one more request, whose answer says that the
+            connection closes; use it where something else takes over the address.
 
         Raises
         ------
@@ -245,10 +271,16 @@ class Server:
             self.hurry()
         with self._lock:
             if self.is_running:
-                self._stop(patience)
+                self._stop(patience, idle)
 
     def serve_forever(self) -> None:
-        """Serve until Ctrl-C, or until another thread calls `stop`; started where it is not."""
+        """Serve until Ctrl-C, or until another thread calls `stop`; started where it is not.
+
+        Raises
+        ------
+        WorkerFailed
+            Worker processes ended again and again, so the server has stopped.
+        """
         if not self.is_running:
             self.start()
         try:
@@ -257,6 +289,8 @@ class Server:
                 pass
         finally:
             self.stop()
+        if self.failure:
+            raise errors.WorkerFailed(self.failure)
 
     def stats(self) -> observe.Stats:
         """Return what the engine counted, per loop; of the last run where it is stopped."""
@@ -295,6 +329,34 @@ class Server:
         """
         if self._logs is not None:
             self._logs.reopen()
+        elif self._core is not None and not isinstance(self._core, _core.Server):
+            self._core.reopen_logs()
+
+    def workers(self) -> Workers:
+        """Return a table of the worker processes.
+
+        Raises
+        ------
+        RuntimeError
+            The pattern is not `millrace.patterns.multi_process`, or it is not running.
+        """
+        from millrace.supervisor.table import Workers
+
+        return Workers(self._supervisor().workers())
+
+    def roll(self) -> None:
+        """Replace every worker process by a new one, one by one, without losing a request.
+
+        The new ones import the app afresh. Returns when the last old one is gone.
+
+        Raises
+        ------
+        WorkerFailed
+            A new one did not start; the old ones that are left serve on.
+        RuntimeError
+            The pattern is not `millrace.patterns.multi_process`, or it is not running.
+        """
+        self._supervisor().roll()
 
     def socket_report(self) -> SocketReport:
         """Return what the kernel made of the socket options; of the last run where it is stopped.
@@ -308,7 +370,7 @@ class Server:
         >>> row.asked, row.effective, row.verdict
         (5, 7, 'changed')
         """
-        return SocketReport(self._last_core().socket_reports())
+        return SocketReport(self._engine().socket_reports())
 
     def accept_queues(self) -> AcceptQueues:
         """Return what waits at each listening socket to be accepted; nothing where it is stopped.
@@ -321,7 +383,7 @@ class Server:
         >>> queue.depth, queue.limit
         (0, 100)
         """
-        return AcceptQueues(self._last_core().accept_queues(), _core.listen_counters())
+        return AcceptQueues(self._engine().accept_queues(), _core.listen_counters())
 
     def connections(self, *, most: int = 1000, timeout: float | str = "1s") -> Connections:
         """Ask every loop for its open connections, with TCP_INFO of each.
@@ -347,7 +409,7 @@ class Server:
         >>> open_now[0].state, open_now[0].tcp_info.state
         ('idle', 'ESTABLISHED')
         """
-        return Connections(*self._last_core().connections(most, seconds(timeout)))
+        return Connections(*self._engine().connections(most, seconds(timeout)))
 
     def __enter__(self) -> Server:
         return self.start()
@@ -362,19 +424,14 @@ class Server:
         await asyncio.to_thread(self.stop)
 
     def _start(self) -> None:
-        hooks = _core.AppHooks(
-            app=self._app, on_exception=self._on_exception, on_background=self._on_background
-        )
-        on_threads = isinstance(self._pattern.dispatch, patterns.Queue)
-        routes = self._app._engine_routes(plain_on_threads=on_threads)
-        recorders = self._recorders()
-        self._logs = logs = RequestLogs(self._access_log, self._slow_request_s, recorders)
-        self._core = core = _core.Server(self._options, routes, hooks, recorders)
-        self._lifetime = lifetime = Lifetime(self._app, core.asyncio_loop)
+        core, lifetime = self._make_core()
+        self._core, self._lifetime, self.failure = core, lifetime, ""
         core.listen()
-        self.socket_report().log_problems()
+        if isinstance(core, _core.Server):  # workers say it themselves
+            self.socket_report().log_problems()
         try:
-            logs.open()
+            if self._logs is not None:
+                self._logs.open()
             if self._monitor_path is not None:
                 self._monitor = Monitor(self, self._monitor_path)
             core.run_loops()
@@ -396,13 +453,41 @@ class Server:
         recorders.metrics = self._app._has_metrics() if self._metrics is None else self._metrics
         return recorders
 
-    def _stop(self, patience: float) -> None:
+    def _make_core(self) -> tuple[_core.Server, Lifetime] | tuple[Supervisor, RemoteLifetime]:
+        if isinstance(self._pattern, MultiProcess):
+            # Imported here: a server of one process has no need for it, and a worker must not.
+            from millrace.supervisor.assembly import assemble
+
+            return assemble(
+                self._app,
+                self._pattern,
+                bind=self._options.bind,
+                backlog=self._options.backlog,
+                socket_options=self._options.socket,
+                drain=self._drain_s,
+                arguments=self._arguments,
+                inherited=self._inherited,
+                on_failure=self._on_failure,
+            )
+        hooks = _core.AppHooks(
+            app=self._app, on_exception=self._on_exception, on_background=self._on_background
+        )
+        on_threads = isinstance(self._pattern.dispatch, patterns.Queue)
+        routes = self._app._engine_routes(plain_on_threads=on_threads)
+        recorders = self._recorders()
+        self._logs = RequestLogs(self._access_log, self._slow_request_s, recorders)
+        core = _core.Server(self._options, routes, hooks, recorders)
+        return core, Lifetime(self._app, core.asyncio_loop)
+
+    def _stop(self, patience: float, idle: Literal["close", "one_more"]) -> None:
         core, lifetime = self._running_core(), self._lifetime
         assert lifetime is not None
         drain = Drain(core, patience, self._hurry.is_set)
         drain.announce()
         core.stop_accepting()  # raises on a thread of the server's own
         try:
+            if idle == "one_more":
+                drain.let_rest(REST_S)
             drain.let_finish()
         finally:
             try:
@@ -435,13 +520,33 @@ class Server:
         if self._logs is not None:
             self._logs.forget()
         self._logs = self._monitor = None
+        if self._core is not None and not isinstance(self._core, _core.Server):
+            self._core.forget()
 
-    def _running_core(self) -> _core.Server:
+    def _engine(self) -> _core.Server:
+        core = self._last_core()
+        if not isinstance(core, _core.Server):
+            raise RuntimeError(
+                "the sockets are in worker processes, which this cannot look into yet: serve by a "
+                "pattern of one process, or look with ss(8)"
+            )
+        return core
+
+    def _supervisor(self) -> Supervisor:
+        core = self._running_core()
+        if isinstance(core, _core.Server):
+            raise RuntimeError(
+                "the server has one process: it has workers with "
+                "pattern=millrace.patterns.multi_process(2)"
+            )
+        return core
+
+    def _running_core(self) -> _core.Server | Supervisor:
         if not self.is_running:
             raise RuntimeError("the server is not running: start it, or use it in a `with`")
         return self._last_core()
 
-    def _last_core(self) -> _core.Server:
+    def _last_core(self) -> _core.Server | Supervisor:
         if self._core is None:
             raise RuntimeError("the server has not been started yet")
         return self._core
@@ -452,33 +557,27 @@ class Server:
 
     def _on_background(self, task: object) -> None:
         lifetime = self._lifetime
-        if lifetime is not None:
+        if isinstance(lifetime, Lifetime):
             lifetime.run_background(task)
 
+    def _on_failure(self, why: str) -> None:
+        """The workers are given up, on a thread of its own."""
+        _log.error("the server stops: %s", why)
+        self.failure = why
+        self._when_failed()
+        self.stop(drain=0)
+
+
+# How long connections that rest may stay when something else takes over: a request that comes in
+# this time is answered, and told that the connection closes. Nothing is lost of clients that ask
+# more often than this; others find their connection closed before they ask again.
+REST_S = 2.0
+
+# Arguments that a worker process gets another way: a descriptor per address, the inner pattern.
+_NOT_FOR_WORKERS = {"self", "app", "bind", "pattern", "backlog", "monitor"}
 
 # How soon Ctrl-C is heard, at the latest.
 _GLANCE_S = 0.5
-
-
-def _monitor_path(monitor: str | Path | bool | None) -> Path | None:
-    if monitor is None or monitor is False:
-        return None
-    if monitor is True:
-        return default_path(os.getpid())
-    return Path(str(monitor).removeprefix("unix:"))
-
-
-def _check_app(app: object) -> None:
-    if isinstance(app, App):
-        return
-    if isinstance(app, str):
-        raise TypeError(f"app is the text {app!r}: import it, or use millrace.run({app!r})")
-    if callable(app):
-        raise TypeError(
-            f"{app!r} is no millrace.App; ASGI and WSGI applications are not available in this "
-            "version"
-        )
-    raise TypeError(f"app is {app!r}: make one with millrace.App()")
 
 
 def _stop_all() -> None:

@@ -58,13 +58,17 @@ class Signals:
 
 
 @contextmanager
-def hear(*, deaf_to: Collection[signal.Signals] = ()) -> Iterator[Signals]:
+def hear(
+    *, deaf_to: Collection[signal.Signals] = (), also: Collection[signal.Signals] = ()
+) -> Iterator[Signals]:
     """Handle SIGINT, SIGTERM, SIGHUP and SIGUSR1; afterwards they do what they did before.
 
     Parameters
     ----------
     deaf_to:
         Signals of these four that stay as they are.
+    also:
+        More signals to handle.
 
     Raises
     ------
@@ -76,7 +80,7 @@ def hear(*, deaf_to: Collection[signal.Signals] = ()) -> Iterator[Signals]:
     signals = Signals()
     # nohup(1) has SIGHUP ignored, and so it stays.
     ignored = {n for n in _OTHERS if signal.getsignal(n) is signal.SIG_IGN}
-    heard = {*_STOP, *_OTHERS} - ignored - {*deaf_to}
+    heard = {*_STOP, *_OTHERS, *also} - ignored - {*deaf_to}
     before = {number: signal.signal(number, signals._on_signal) for number in heard}
     try:
         yield signals

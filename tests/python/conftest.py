@@ -19,10 +19,27 @@ import pytest
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(params=mr.patterns.all(), ids=repr)
-def pattern(request: pytest.FixtureRequest) -> mr.Pattern:
+IN_PROCESS = list(mr.patterns.all())
+ALL_PATTERNS = [*IN_PROCESS, mr.patterns.multi_process(2)]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that takes ``pattern`` over all of them.
+
+    Over those of one process only where it is marked ``in_process``.
+    """
+    marks = metafunc.definition.iter_markers("parametrize")
+    if "pattern" not in metafunc.fixturenames or any("pattern" in mark.args[0] for mark in marks):
+        return
+    is_bound = metafunc.definition.get_closest_marker("in_process") is not None
+    chosen = IN_PROCESS if is_bound else ALL_PATTERNS
+    metafunc.parametrize("pattern", chosen, ids=repr, indirect=True)
+
+
+@pytest.fixture
+def pattern(request: pytest.FixtureRequest) -> mr.Pattern | mr.patterns.MultiProcess:
     """Every execution pattern there is."""
-    chosen: mr.Pattern = request.param
+    chosen: mr.Pattern | mr.patterns.MultiProcess = request.param
     return chosen
 
 

@@ -746,6 +746,7 @@ def _accepts(server):
 # --- background, spawn, state ---------------------------------------------------------------------
 
 
+@pytest.mark.in_process
 def test_background_work_runs_after_the_answer(serve, pattern):
     app, may_run, ran = mr.App(), Signal(), Signal()
 
@@ -835,6 +836,7 @@ def test_background_work_beyond_the_drain_time_is_cancelled(serve):
     assert trace == ["cleaned up"]
 
 
+@pytest.mark.in_process
 def test_spawn_starts_a_coroutine_from_any_handler(serve, pattern):
     app, done = mr.App(), Signal()
 
@@ -960,6 +962,7 @@ async def with_prefix(prefix, request):
     return prefix + request.path
 
 
+@pytest.mark.in_process
 def test_anything_callable_is_a_handler(serve, pattern):
     app = mr.App()
     app.get("/object")(Counter())

@@ -58,6 +58,7 @@ def test_the_task_can_be_looked_at_before_it_first_waits(ask, look, waits):
     assert ask(handler) == "done"
 
 
+@pytest.mark.in_process
 def test_callbacks_of_a_task_that_never_waited_are_called(ask):
     called = Signal()
 
@@ -69,6 +70,7 @@ def test_callbacks_of_a_task_that_never_waited_are_called(ask):
     called.expect("the callback")
 
 
+@pytest.mark.in_process
 @pytest.mark.parametrize("waits", [False, True])
 @pytest.mark.sanitize
 def test_a_task_that_was_kept_is_done_afterwards(ask, waits):
@@ -160,6 +162,7 @@ def test_children_start_before_their_parent_first_waits(ask):
     assert ask(handler) == "[0, 1, 2, 3, 4]"
 
 
+@pytest.mark.in_process
 def test_a_context_variable_lasts_over_the_first_wait_and_no_longer(ask):
     variable = contextvars.ContextVar("variable", default="unset")
 
@@ -185,6 +188,7 @@ def test_a_future_that_is_done_when_the_task_gets_it_does_not_block(ask):
     assert ask(handler) == "set"
 
 
+@pytest.mark.in_process
 @pytest.mark.parametrize("gathers", [False, True])
 def test_a_client_that_leaves_at_once_cancels_what_is_waited_for(serve, pattern, gathers):
     app, entered, cancelled = mr.App(), Signal(), Signal()
@@ -223,6 +227,7 @@ def test_anything_awaitable_will_do(ask):
     assert ask(Handler()) == "later"
 
 
+@pytest.mark.in_process
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit])
 @pytest.mark.parametrize("waits", [False, True])
 def test_what_would_end_a_program_does_not_end_the_server(serve, pattern, error, waits, caplog):
@@ -318,6 +323,7 @@ def test_no_object_is_left_by_requests_that_are_over(serve, pattern):
     assert objects_after(200) < before + 100
 
 
+@pytest.mark.in_process
 @pytest.mark.sanitize
 @pytest.mark.parametrize("debug", [False, True])
 def test_callbacks_run_in_order_with_their_arguments_and_contexts(ask, debug):

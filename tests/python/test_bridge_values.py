@@ -252,6 +252,7 @@ def kept(serve, pattern):
     return requests[0]
 
 
+@pytest.mark.in_process
 @pytest.mark.sanitize
 def test_a_kept_request_keeps_everything(kept):
     assert (kept.method, kept.path, kept.target) == ("POST", "/kept/7", "/kept/7?q=%C3%A9")
@@ -294,6 +295,7 @@ def test_kept_headers_outlive_their_request(serve):
     assert [h["x-number"] for h in headers] == [str(i) for i in range(40)]
 
 
+@pytest.mark.in_process
 def test_a_body_cannot_be_read_after_the_answer(serve, pattern):
     app, requests, errors = mr.App(), [], []
 
@@ -408,6 +410,7 @@ def test_large_bytes_are_sent_as_they_are_and_given_back(serve, pattern):
     assert sys.getrefcount(block) == before
 
 
+@pytest.mark.in_process
 def test_work_for_later_starts_after_the_answer(serve, pattern):
     app, done = mr.App(), threading.Event()
 

@@ -215,12 +215,10 @@ def test_the_log_can_be_configured(millrace, tmp_path):
 
 
 REFUSED_FLAGS = [
-    ["--workers", "4"],
     ["--ssl-certfile", "x"],
     ["--ssl-keyfile", "x"],
     ["--root-path", "/x"],
     ["--proxy-headers"],
-    ["--limit-max-requests", "5"],
     ["--header", "a:b"],
 ]
 
@@ -258,6 +256,12 @@ def test_a_flag_that_is_not_built_is_refused_and_never_ignored(capsys, monkeypat
         (["--socket-option", "unix_mode=9"], "unix_mode='9': write an octal number"),
         (["--socket-option", "keepalive=60"], "keepalive='60': write on, off, or idle"),
         (["--env-file", "none.env"], "--env-file: none.env: No such file"),
+        (["--workers", "0"], "--workers: 0 is not from 1"),
+        (
+            ["--workers", "2", "--pattern", "multi_process:processes=3"],
+            "--workers and --pattern multi_process exclude each other",
+        ),
+        (["--workers-max-rss", "huge"], "'huge' is no size"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),
         (["--log-level", "loud"], "--log-level"),
         (["--limit-concurrency", "0"], "--limit-concurrency: 0 is not from 1"),
@@ -290,6 +294,41 @@ def test_options_reach_the_server(monkeypatch):
     assert (options.max_in_flight, options.backlog, options.limits.idle_timeout) == (5, 6, 7.0)
     assert (options.journey, options.half_close, server._drain_s) == (False, True, 0.5)
     assert server.pattern == mr.patterns.acceptor_queue_workers(workers=3)
+
+
+SINGLE, multi_process = mr.patterns.single_thread(), mr.patterns.multi_process
+
+
+@pytest.mark.parametrize(
+    ("flags", "concurrency", "pattern"),
+    [
+        ("", "", SINGLE),
+        ("", "3", multi_process(3)),
+        ("--workers 1", "3", SINGLE),
+        ("--workers 2 --pattern reuseport_shards:loops=2", "",
+         multi_process(2, inner=mr.patterns.reuseport_shards(loops=2))),
+        ("--limit-max-requests 5 --limit-max-requests-jitter 2", "",
+         multi_process(1, max_requests=5, max_requests_jitter=2)),
+        ("--workers 2 --workers-lifetime 1h --workers-max-rss 1MB", "",
+         multi_process(2, max_lifetime=3600, max_memory=1_000_000)),
+    ],
+)  # fmt: skip
+def test_workers_are_put_around_the_pattern(monkeypatch, flags, concurrency, pattern):
+    made = []
+    monkeypatch.setenv("WEB_CONCURRENCY", concurrency)
+    monkeypatch.setattr("millrace.process.find_app", lambda *a, **k: mr.App())
+    monkeypatch.setattr("millrace.process.serve", made.append)
+    assert cli.main(["serve", "hello:app", *flags.split()]) == 0
+    assert made[0].pattern == pattern
+
+
+def test_a_malformed_web_concurrency_is_named(capsys, monkeypatch):
+    monkeypatch.setenv("WEB_CONCURRENCY", "many")
+    monkeypatch.setattr("millrace.process.find_app", lambda *a, **k: mr.App())
+    with pytest.raises(SystemExit) as left:
+        cli.main(["serve", "hello:app"])
+    assert left.value.code == 2
+    assert "WEB_CONCURRENCY='many'" in capsys.readouterr().err
 
 
 # --- run ------------------------------------------------------------------------------------------

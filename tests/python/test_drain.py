@@ -49,12 +49,14 @@ def in_flight(server):
     return server._core.stats()["in_flight"]
 
 
+@pytest.mark.in_process
 def test_an_idle_server_stops_without_a_word(gates, pattern, said):
     with mr.Server(gates, pattern=pattern):
         pass
     assert said() == []
 
 
+@pytest.mark.in_process
 def test_a_stop_names_what_it_waits_for_and_what_it_waited_for(gates, pattern, said):
     server = mr.Server(gates, pattern=pattern, drain="20s").start()
     wires = [ask(server, "/gate/1"), ask(server, "/gate/2?secret=1")]
@@ -73,6 +75,7 @@ def test_a_stop_names_what_it_waits_for_and_what_it_waited_for(gates, pattern, s
         assert sorted(named) == ["/gate/1", "/gate/2"]  # no query: it may hold what nobody logs
 
 
+@pytest.mark.in_process
 def test_a_stop_names_what_it_cut_off(gates, pattern, said):
     server = mr.Server(gates, pattern=pattern, drain="200ms").start()
     wire = ask(server, "/forever")

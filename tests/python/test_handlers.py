@@ -259,6 +259,7 @@ def test_a_piece_is_sent_when_it_is_there(serve):
         wire.read_until(b"0\r\n\r\n")
 
 
+@pytest.mark.in_process
 @pytest.mark.parametrize("stream", [plain_pieces, async_pieces], ids=lambda s: s.__name__)
 def test_a_client_that_does_not_read_pauses_the_handler(serve, pattern, stream):
     """Counted, not timed: the handler is far from its end after much else has happened."""
@@ -341,6 +342,7 @@ def test_a_client_that_leaves_closes_the_generator(serve, wait):
     closed.expect("the generator's clean-up")
 
 
+@pytest.mark.in_process
 def test_a_client_that_leaves_closes_a_plain_generator(serve, pattern):
     app, closed = mr.App(), Signal()
 
@@ -705,6 +707,7 @@ class Pool:
         self.free.put_nowait(connection)
 
 
+@pytest.mark.in_process
 def test_a_pool_made_in_the_lifespan_serves_all_requests(serve, pattern):
     app = mr.App()
 
@@ -764,6 +767,7 @@ def test_asyncio_streams_and_subprocesses_work_in_handlers(serve):
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
 
+@pytest.mark.in_process
 def test_every_request_has_a_context_of_its_own(serve, pattern):
     app = mr.App()
 
@@ -834,6 +838,7 @@ class Leaving:
             self.cleaned.set()
 
 
+@pytest.mark.in_process
 @pytest.mark.parametrize("way", ["close", "reset", "end of sending"])
 def test_a_client_that_leaves_cancels_its_coroutine(serve, pattern, way):
     app, leaving = mr.App(), Leaving()
@@ -867,6 +872,7 @@ def test_a_client_that_leaves_is_no_error(serve, caplog):
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
+@pytest.mark.in_process
 def test_half_close_lets_the_answer_through(serve, pattern):
     app, ended = mr.App(), Signal()
 

@@ -453,6 +453,7 @@ def test_trailers_have_a_limit(serve, app):
         assert status == 200 if fine else status in (400, 431)
 
 
+@pytest.mark.in_process
 def test_connections_have_a_limit(serve, app, pattern):
     server = serve(app, pattern=pattern, limits=mr.Limits(max_connections=3))
     wires = [Wire(server) for _ in range(3)]
@@ -474,6 +475,7 @@ def _status_or_none(server):
         return None
 
 
+@pytest.mark.in_process
 def test_requests_under_way_have_a_limit(serve, app, pattern):
     entered = [Signal(), Signal()]
 

@@ -253,6 +253,7 @@ class Slow:
         return "done"
 
 
+@pytest.mark.in_process
 @pytest.mark.parametrize("kind", ["plain", "coroutine"])
 def test_stop_lets_requests_finish_and_closes_idle_connections(pattern, kind):
     slow = Slow(kind)

@@ -213,7 +213,7 @@ def test_native_routes_need_no_gil(serve, pattern, tmp_path):
 
 def test_all_yields_every_recipe_and_every_way_to_wake_up():
     found = list(patterns.all())
-    assert {pattern.name for pattern in found} == set(patterns._NAMED)
+    assert {pattern.name for pattern in found} == set(patterns._NAMED) - {"multi_process"}
     shared = [pattern.wakeup for pattern in found if pattern.accept == "shared_socket"]
     assert sorted(shared) == ["blocking", "epoll", "epoll_exclusive"]
     assert len(set(found)) == len(found)
@@ -249,6 +249,23 @@ def test_a_pattern_that_contradicts_itself_is_refused(options, says):
 
 
 @pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"processes": 0}, "processes is 0"),
+        ({"listener": "mine"}, "listener='mine': use one of 'shared', 'reuseport'"),
+        ({"inner": patterns.multi_process(1)}, "use a pattern of one process"),
+        ({"max_requests": 0}, "max_requests is 0"),
+        ({"max_requests_jitter": -1}, "max_requests_jitter is -1"),
+        ({"start_timeout": 0}, "start_timeout is 0"),
+        ({"max_lifetime": "soon"}, "is no duration"),
+    ],
+)
+def test_processes_that_contradict_themselves_are_refused(options, says):
+    with pytest.raises(ValueError, match=says):
+        patterns.multi_process(**options)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "single_thread()",
@@ -256,6 +273,9 @@ def test_a_pattern_that_contradicts_itself_is_refused(options, says):
         "acceptor_queue_workers(workers=2, capacity=5)",
         "shared_acceptors(threads=2, wakeup='epoll_exclusive')",
         "reuseport_shards(loops=3)",
+        "multi_process(3, inner=single_thread())",
+        "multi_process(2, inner=reuseport_shards(loops=2), listener='reuseport', max_requests=9, "
+        "max_lifetime=60.0, stop_timeout=1.0)",
         "Pattern(accept='one_loop', place='round_robin', dispatch=queue(workers=2, capacity=3), "
         "loops=2, separate_acceptor=True, name='mine')",
     ],
@@ -270,6 +290,11 @@ def test_a_pattern_shows_as_what_makes_it(text):
         ("single_thread", patterns.single_thread()),
         ("acceptor_queue_workers:workers=2,capacity=64",
          patterns.acceptor_queue_workers(workers=2, capacity=64)),
+        ("multi_process:processes=3,listener=reuseport,max_memory=1MB,"
+         "inner=acceptor_queue_workers:workers=2,capacity=8",
+         patterns.multi_process(
+             3, listener="reuseport", max_memory=1_000_000,
+             inner=patterns.acceptor_queue_workers(workers=2, capacity=8))),
         ("acceptor_readers:assign=least_connections",
          patterns.acceptor_readers(assign="least_connections")),
     ],
@@ -281,7 +306,11 @@ def test_a_pattern_can_be_named_in_a_text(text, pattern):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("multi_process", "is not one of single_thread"),
+        ("many_threads", "is not one of single_thread"),
+        ("multi_process:processes=two", "processes='two' is not a whole number"),
+        ("multi_process:processes=2,inner=many_threads", "'many_threads' is not one of"),
+        ("multi_process:max_memory=huge", "'huge' is no size"),
+        ("multi_process:inner=multi_process", "use a pattern of one process"),
         ("single_thread:workers=2", "has no option 'workers'; its options: none"),
         ("reuseport_shards:loops=two", "loops='two' is not a whole number"),
         ("shared_acceptors:wakeup=alarm", "wakeup='alarm'"),

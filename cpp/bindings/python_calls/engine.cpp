@@ -194,6 +194,14 @@ base::Status Engine::stop_accepting() {
 }
 
 base::Result<std::size_t> Engine::drain(double seconds) {
+  return wait_in_slices(seconds, &server::Host::drain);
+}
+
+base::Result<std::size_t> Engine::retire(double seconds) {
+  return wait_in_slices(seconds, &server::Host::retire);
+}
+
+base::Result<std::size_t> Engine::wait_in_slices(double seconds, Wait wait) {
   if (auto status = usable(); !status) return status;
   auto const deadline = deadline_in(seconds);
   for (;;) {
@@ -202,7 +210,7 @@ base::Result<std::size_t> Engine::drain(double seconds) {
     {
       WithoutGil const unlocked;
       // In slices, so that Ctrl-C is heard.
-      left = parts_->server->host().drain(std::min(deadline, now + base::milliseconds(50)));
+      left = (parts_->server->host().*wait)(std::min(deadline, now + base::milliseconds(50)));
     }
     if (PyErr_CheckSignals() < 0 || now >= deadline || parts_->server->host().connections() == 0)
       return left;

@@ -54,8 +54,9 @@ class Engine {
   base::Status run_loops();  // or a Python exception, where asyncio fails
   base::Status accept();
   base::Status stop_accepting();
-  base::Result<std::size_t> drain(
-      double seconds);  // or a Python exception, which a signal's handler raised
+  // Or a Python exception, which a signal's handler raised.
+  base::Result<std::size_t> drain(double seconds);
+  base::Result<std::size_t> retire(double seconds);  // see server::Host
   base::Result<WorkUnderWay> under_way(std::size_t most, double seconds);
   // Of each loop at most so many. No thread of the server's own.
   base::Result<server::ConnectionReports> connections(std::size_t most, double seconds);
@@ -83,6 +84,8 @@ class Engine {
   struct Parts;
   explicit Engine(std::unique_ptr<Parts> parts);
   base::Status usable() const;
+  using Wait = std::size_t (server::Host::*)(base::Time deadline);
+  base::Result<std::size_t> wait_in_slices(double seconds, Wait wait);
 
   std::unique_ptr<Parts> parts_;  // null in a forked child
 };

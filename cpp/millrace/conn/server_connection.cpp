@@ -43,10 +43,10 @@ class ExchangeWords final : public trace::RequestWords {
 // ----------------------------------------------------------------------------------------------
 // the set
 
-void ConnectionSet::go_away() {
+void ConnectionSet::go_away(http::GoAway away) {
   for (auto* connection = first_; connection;) {
     auto* const next = connection->next_;
-    (void)connection->pump_.send(0, http::GoAway{});  // a closed one has nothing to be told
+    (void)connection->pump_.send(0, away);  // a closed one has nothing to be told
     connection = next;
   }
 }

@@ -28,8 +28,8 @@ class ServerConnection;
 class ConnectionSet {
  public:
   std::size_t size() const { return size_; }
-  // Idle ones close, busy ones close after their answer.
-  void go_away();
+  // Busy ones close after their answer, idle ones as it says.
+  void go_away(http::GoAway away = {});
   // Breaks off all that are left.
   void abort_all(const base::Error& why);
   void list_open(std::vector<OpenRequest>& into) const;

@@ -122,11 +122,20 @@ void Host::stop_accepting() {
 }
 
 std::size_t Host::drain(base::Time deadline) {
-  if (!loops_.is_running()) return 0;
-  loops_.on_every_loop([this](std::size_t loop) { tenant_.go_away(loop); });
+  say_and_wait(&Tenant::go_away, deadline);
+  return tenant_.in_flight();
+}
+
+std::size_t Host::retire(base::Time deadline) {
+  say_and_wait(&Tenant::retire, deadline);
+  return connections();
+}
+
+void Host::say_and_wait(void (Tenant::*say)(std::size_t loop), base::Time deadline) {
+  if (!loops_.is_running()) return;
+  loops_.on_every_loop([this, say](std::size_t loop) { (tenant_.*say)(loop); });
   while (connections() > 0 && net::Reactor::clock() < deadline)
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  return tenant_.in_flight();
 }
 
 void Host::stop_loops() {

@@ -44,6 +44,9 @@ class Tenant {
   virtual void refuse_connection(std::size_t loop, int descriptor) = 0;
   // The loop's idle connections close, busy ones when they are done.
   virtual void go_away(std::size_t loop) = 0;
+  // The same, but idle ones stay for one more request where the protocol can say that it is the
+  // last. May be called again, for those that could not be told.
+  virtual void retire(std::size_t loop) { go_away(loop); }
   // Breaks off all that are left on the loop.
   virtual void abort_all(std::size_t loop) = 0;
   // Handlers' work under way. Any thread.
@@ -70,6 +73,9 @@ class Host {
   // Idle connections close, busy ones get until `deadline` (clock of net::Reactor) to finish.
   // Returns what was still under way then.
   std::size_t drain(base::Time deadline);
+  // The same, but idle connections stay for one more request. Returns the connections that are
+  // left.
+  std::size_t retire(base::Time deadline);
   void stop_loops();  // breaks off what is left, joins the threads
 
   const std::vector<net::Endpoint>& endpoints() const { return endpoints_; }  // after listen()
@@ -87,6 +93,7 @@ class Host {
  private:
   void adopt(std::size_t accepting_loop, int descriptor, const net::Peer& peer);
   void open_connection(std::size_t loop, int descriptor, const net::Peer& peer);
+  void say_and_wait(void (Tenant::*say)(std::size_t loop), base::Time deadline);
   // Runs the task for each acceptor on its loop, and waits.
   void on_acceptor_loops(const std::function<void(std::size_t acceptor)>& task);
 

@@ -60,6 +60,10 @@ void Server::refuse_connection(std::size_t index, int descriptor) {
 
 void Server::go_away(std::size_t index) { loops_[index]->connections.go_away(); }
 
+void Server::retire(std::size_t index) {
+  loops_[index]->connections.go_away({http::GoAway::Idle::one_more});
+}
+
 void Server::abort_all(std::size_t index) {
   loops_[index]->connections.abort_all(Error{Errc::cancelled, {}, {}});
 }

@@ -68,6 +68,7 @@ class Server final : public conn::Service, private Tenant {
   void open_connection(std::size_t loop, int descriptor, const net::Peer& peer) override;
   void refuse_connection(std::size_t loop, int descriptor) override;
   void go_away(std::size_t loop) override;
+  void retire(std::size_t loop) override;
   void abort_all(std::size_t loop) override;
   void start(conn::Exchange& exchange);
   void answer_overloaded(conn::Exchange& exchange);

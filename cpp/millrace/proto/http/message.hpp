@@ -60,8 +60,13 @@ struct RequestMessage {
 struct Credit {  // the reader of this stream's body can take this many more bytes
   std::size_t bytes;
 };
+// No new streams: answer what is open, then close. The stream id does not matter.
 struct GoAway {
-};  // no new streams: answer what is open, then close. The stream id does not matter.
+  // What becomes of a connection without an open stream. `one_more` loses nothing: the peer may be
+  // sending a request just now. It is answered, and told that the connection closes.
+  enum class Idle : std::uint8_t { close, one_more };
+  Idle idle = Idle::close;
+};
 
 using Part = std::variant<ResponseHead, RequestHead, Data, End, Reset, ResponseMessage,
                           RequestMessage, Credit, GoAway>;

@@ -112,9 +112,13 @@ Status Codec::say(http::Credit& credit, Time now) {
   return {};
 }
 
-Status Codec::say(http::GoAway&, Time) {
+Status Codec::say(http::GoAway& away, Time) {
   if (afterwards_ != Afterwards::go_on) return {};
-  if (is_idle()) {
+  if (away.idle == http::GoAway::Idle::one_more) {
+    // A head that has been sent promised another answer: that one will say it, when we are told
+    // again.
+    if (out_ == State::idle) close_after_ = peer_may_send_ = true;
+  } else if (is_idle()) {
     end_connection(Afterwards::close);
   } else if (is_discarding_) {
     end_connection(Afterwards::close_lingering);

@@ -320,6 +320,33 @@ TEST(Http1Server, AnswersWhatIsOpenBeforeItGoesAway) {
       << "the client may be sending its next request";
 }
 
+TEST(Http1Server, ServesOneMoreRequestBeforeItGoesAwayWhereThatIsWanted) {
+  Owner owner(Side::server, answer_all);
+  owner.feed(get);
+  owner.say(0, http::GoAway{http::GoAway::Idle::one_more});
+  EXPECT_EQ(owner.codec->afterwards(), Afterwards::go_on);
+  owner.output.clear();
+  owner.feed(get);
+  EXPECT_EQ(owner.output, ok(2, "Connection: close\r\n"));
+  EXPECT_EQ(owner.codec->afterwards(), Afterwards::close_lingering);
+}
+
+TEST(Http1Server, KeepsTheConnectionThatAHeadHasPromisedToKeep) {
+  Owner owner(Side::server, nullptr);
+  owner.feed(get);
+  owner.say(
+      1, http::ResponseHead{.status = 200, .preset = nullptr, .fields = {}, .content_length = 2});
+  owner.say(0, http::GoAway{http::GoAway::Idle::one_more});
+  owner.say(1, http::Data{base::Bytes::borrowed("ok")});
+  owner.say(1, http::End{});
+  EXPECT_EQ(owner.codec->afterwards(), Afterwards::go_on);
+  owner.say(0, http::GoAway{http::GoAway::Idle::one_more});
+  owner.feed(get);
+  owner.output.clear();
+  owner.say(2, response(200, ""));
+  EXPECT_EQ(owner.output, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+}
+
 TEST(Http1Server, FinishesAHeadThatHasBegunBeforeItGoesAway) {
   Owner owner(Side::server, answer_all);
   owner.feed(get.substr(0, 5));

@@ -1,0 +1,71 @@
+"""Puts a supervisor together for an app and a pattern."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from millrace import _core
+from millrace.app import App
+from millrace.patterns import MultiProcess
+from millrace.supervisor.fleet import Fleet, Policy
+from millrace.supervisor.lifetime import RemoteLifetime
+from millrace.supervisor.listeners import Layout, Listeners
+from millrace.supervisor.log_lines import configured_levels
+from millrace.supervisor.luggage import Luggage, importable_name, pack
+from millrace.supervisor.supervisor import Supervisor
+
+__all__ = ["assemble"]
+
+
+def assemble(
+    app: App,
+    pattern: MultiProcess,
+    *,
+    bind: Sequence[str],
+    backlog: int,
+    socket_options: _core.SocketOptions,
+    drain: float,
+    arguments: Mapping[str, Any],
+    inherited: Mapping[str, list[int]],
+    on_failure: Callable[[str], None],
+) -> tuple[Supervisor, RemoteLifetime]:
+    """Return what serves an app in worker processes, not started yet.
+
+    Raises
+    ------
+    NotPicklable
+        The app cannot be sent to another process; the message says why.
+    """
+    inner = pattern.inner
+    layout = Layout(
+        processes=pattern.processes,
+        per_process=pattern.listener == "reuseport",
+        per_worker=inner.loops if inner.accept == "socket_per_loop" else 1,
+    )
+    policy = Policy(
+        processes=pattern.processes,
+        start_timeout=pattern.start_timeout,
+        stop_timeout=pattern.stop_timeout,
+        drain=drain,
+        crash_limit=pattern.crash_limit,
+        max_requests=pattern.max_requests,
+        max_requests_jitter=pattern.max_requests_jitter,
+        max_lifetime=pattern.max_lifetime,
+        max_memory=pattern.max_memory,
+    )
+    origin = app._origin
+    luggage = Luggage(
+        app=origin.target if origin is not None else importable_name(app) or app,
+        is_factory=origin is not None and origin.is_factory,
+        options={**arguments, "pattern": inner},
+        log_levels=configured_levels(),
+    )
+    supervisor = Supervisor(
+        Fleet(policy, seed=time.monotonic_ns()),
+        Listeners(bind, backlog, socket_options, layout, inherited),
+        pack(luggage),
+        on_failure,
+    )
+    return supervisor, RemoteLifetime(app, supervisor)

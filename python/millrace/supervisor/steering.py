@@ -1,0 +1,75 @@
+"""What signals make a supervised server do, besides stopping."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from typing import Literal
+
+from millrace.errors import WorkerFailed
+from millrace.patterns import MultiProcess
+from millrace.server import Server
+from millrace.supervisor.handover import start_successor
+
+__all__ = ["Steering"]
+
+_log = logging.getLogger("millrace.error")
+
+
+class Steering:
+    """SIGHUP rolls the workers, SIGUSR2 lets a new supervisor take over; each on its own thread.
+
+    Parameters
+    ----------
+    server:
+        What is steered.
+    time_to_stop:
+        Called when a successor serves, and when the workers were given up.
+    """
+
+    def __init__(self, server: Server, time_to_stop: Callable[[], None]) -> None:
+        self._server = server
+        self._time_to_stop = server._when_failed = time_to_stop
+        self._busy = threading.Lock()
+        self.numbers = Steering.signals(server)
+        # What becomes of connections that rest when the server stops: a successor serves them.
+        self.idle: Literal["close", "one_more"] = "close"
+
+    @staticmethod
+    def signals(server: Server) -> list[signal.Signals]:
+        """Return the signals that mean something to a server: none where it has one process."""
+        return [signal.SIGHUP, signal.SIGUSR2] if isinstance(server.pattern, MultiProcess) else []
+
+    def act(self, number: int) -> None:
+        """Do what a signal says; where another one is being followed, say that it is ignored."""
+        work = self._roll if number == signal.SIGHUP else self._succeed
+        threading.Thread(target=self._alone, args=(work,), name="millrace-steering").start()
+
+    def _alone(self, work: Callable[[], None]) -> None:
+        if not self._busy.acquire(blocking=False):
+            _log.warning("another roll or hand-over is under way: the signal is ignored")
+            return
+        try:
+            work()
+        except (WorkerFailed, RuntimeError, OSError) as error:
+            _log.error("%s; the old workers serve on", error)
+        finally:
+            self._busy.release()
+
+    def _roll(self) -> None:
+        _log.info("SIGHUP: new workers take over, one by one")
+        self._server.roll()
+        _log.info("all workers are new")
+
+    def _succeed(self) -> None:
+        _log.info("SIGUSR2: a new supervisor is started")
+        supervisor = self._server._supervisor()
+        pattern = self._server.pattern
+        assert isinstance(pattern, MultiProcess)
+        pid = start_successor(supervisor.lent(), pattern.start_timeout)
+        supervisor.keeps_paths = True
+        _log.info("the new supervisor (pid %d) serves; this one leaves", pid)
+        self.idle = "one_more"
+        self._time_to_stop()
