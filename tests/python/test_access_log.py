@@ -155,6 +155,7 @@ def test_a_client_that_left_is_in_the_log(serve, tmp_path):
     assert lines_of(path, 1) == ["GET /slow HTTP/1.1 499"]
 
 
+@pytest.mark.in_process
 def test_a_full_disk_costs_lines_and_one_warning(app, serve, listen, pattern):
     heard = listen("millrace.error")
     server = serve(app, pattern=pattern, access_log="/dev/full")
@@ -249,6 +250,7 @@ def test_a_forked_child_leaves_the_log_to_its_parent(app, serve, tmp_path):
 # --- records --------------------------------------------------------------------------------------
 
 
+@pytest.mark.in_process
 def test_records_go_to_the_handlers_of_the_logger(app, serve, listen, pattern):
     heard = listen("millrace.access")
     server = serve(app, pattern=pattern)
@@ -315,6 +317,7 @@ def test_a_handler_that_raises_does_not_end_the_others(app, serve, listen):
 # --- slow requests --------------------------------------------------------------------------------
 
 
+@pytest.mark.in_process
 def test_a_slow_request_is_told_with_its_journey(serve, listen, pattern):
     heard = listen("millrace.slow")
     app = mr.App()

@@ -43,6 +43,7 @@ def app_with_a_gate():
     return app, gate
 
 
+@pytest.mark.in_process
 def test_every_pattern_lists_its_connections(serve, pattern):
     app, gate = app_with_a_gate()
     server = serve(app, pattern=pattern)

@@ -199,6 +199,7 @@ def test_metrics_are_shown_as_a_table(app, serve):
     assert "http_server_active_requests" in shown
 
 
+@pytest.mark.in_process
 def test_a_request_that_python_keeps_is_recorded_in_full(serve, pattern):
     """Its head is read a last time after the handler has let it go."""
     app = mr.App()

@@ -99,6 +99,7 @@ def test_a_connection_has_it(serve, name, value, level, option, expected):
     assert server.socket_report().problems == ()
 
 
+@pytest.mark.in_process
 def test_every_pattern_hands_options_to_its_connections(serve, pattern):
     options = mr.SocketOptions(receive_buffer=30_000, quickack=False, nodelay=False)
     server = serve(APP, pattern=pattern, socket_options=options)
