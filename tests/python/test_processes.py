@@ -36,6 +36,12 @@ def is_alive(pid):
         return False
 
 
+def is_stopped(pid):
+    """Whether no thread of a process runs."""
+    stats = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return {text.rpartition(")")[2].split()[0] for text in stats} == {"T"}
+
+
 def pids(server):
     return [row.pid for row in server.workers()]
 
@@ -333,7 +339,8 @@ def test_connections_that_wait_for_a_dead_worker_go_to_its_successor(serve, app,
     server = serve(app, pattern=multi_process(2, listener=listener))
     old = pids(server)
     for pid in old:
-        os.kill(pid, signal.SIGSTOP)  # nobody accepts
+        os.kill(pid, signal.SIGSTOP)
+    eventually(lambda: all(map(is_stopped, old)))  # nobody accepts
     wires = [Wire(server) for _ in range(40)]
     for number, wire in enumerate(wires):
         wire.send(request("GET", f"/echo/{number}"))
