@@ -104,6 +104,7 @@ base::Result<ListenSocket> ListenSocket::open(const Endpoint& at, const Options&
 base::Status ListenSocket::adopt(const Endpoint& at, const Options& options) {
   if (auto fit = check_listening(at); !fit) return fit;
   auto const what = "cannot take over " + at.to_string();
+  mine_.is_inherited = true;
   mine_.descriptor = ::fcntl(at.inherited, F_DUPFD_CLOEXEC, 0);
   if (mine_.descriptor < 0) return system_error(errno, what);
   int const flags = ::fcntl(mine_.descriptor, F_GETFL);

@@ -56,7 +56,10 @@ class ListenSocket {
   // Acceptors that take from this socket now. Any thread.
   void join() const { acceptors_.fetch_add(1, std::memory_order_relaxed); }
   void leave() const { acceptors_.fetch_sub(1, std::memory_order_relaxed); }
-  bool is_shared() const { return acceptors_.load(std::memory_order_relaxed) > 1; }
+  // Whoever handed an inherited one over may accept from it too, or have others that do.
+  bool is_shared() const {
+    return mine_.is_inherited || acceptors_.load(std::memory_order_relaxed) > 1;
+  }
 
  private:
   // What moves.
@@ -65,6 +68,7 @@ class ListenSocket {
     Endpoint endpoint;
     SocketOptions options;
     bool prepares = false;
+    bool is_inherited = false;
     std::vector<RefusedOption> refused;
     std::vector<SocketOptionOutcome> outcomes;
     std::string unlink_path;

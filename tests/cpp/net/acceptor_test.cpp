@@ -330,6 +330,16 @@ TEST(Acceptor, OnASharedSocketTakesOneAtATimeSoThatABurstSpreads) {
   EXPECT_EQ(second.arrived.count(), 3u);
 }
 
+TEST(Acceptor, OnAnInheritedSocketLeavesTheRestOfABurstToOtherProcesses) {
+  auto const owned = listen_on("127.0.0.1:0");
+  auto const inherited = listen_on("fd://" + std::to_string(owned.descriptor()));
+  ByHand one(inherited);
+  std::vector<Descriptor> clients;
+  for (int i = 0; i < 3; ++i) clients.push_back(connect_to(owned.endpoint()));
+  one.reactor.turn(0);
+  EXPECT_EQ(one.arrived.count(), 1u);
+}
+
 TEST(Acceptor, CountsAMissWhenAnotherWasFaster) {
   struct Thief final : Readiness {
     const ListenSocket& socket;
