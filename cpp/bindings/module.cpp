@@ -4,6 +4,7 @@
 #include "bind_connections.hpp"
 #include "bind_exec.hpp"
 #include "bind_http.hpp"
+#include "bind_interpreter.hpp"
 #include "bind_lab.hpp"
 #include "bind_logs.hpp"
 #include "bind_metrics.hpp"
@@ -42,6 +43,7 @@ PYBIND11_MODULE(_core, module) {
   bindings::bind_errors(module);
   bindings::bind_exec(module);
   bindings::bind_http(module);
+  bindings::bind_interpreter(module);
   bindings::bind_logs(module);
   bindings::bind_metrics(module);
   bindings::bind_observe(module);

@@ -1,6 +1,6 @@
 """The compiled engine: names and lifetimes. The facades in this package are the documented way in."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, TypeAlias, final
 
@@ -285,6 +285,21 @@ def as_response(result: Any, /) -> Response:
     """What a handler returned, as a Response (middleware sees these)."""
 
 def encode_json(value: Any, /) -> bytes: ...
+
+# --- interpreters ----------------------------------------------------------------------------------
+
+class Interpreter:
+    """Another interpreter of this process, with a GIL of its own. From Python 3.13 on.
+
+    It lives on a thread of its own, which calls functions in it one after the other.
+    """
+
+    def __init__(self, path: Sequence[str]) -> None: ...
+    def call(self, module: str, function: str, argument: bytes) -> bytes:
+        """Call a function of a module there; RuntimeError with the text of what it raises."""
+
+    def end(self) -> None:
+        """Leave it as a program ends: threads are waited for, atexit functions are called."""
 
 # --- the server -----------------------------------------------------------------------------------
 

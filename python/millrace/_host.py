@@ -112,6 +112,8 @@ def wake(future: asyncio.Future[None]) -> None:
 def thread_ends() -> None:
     """Forget the stand-in that ``threading`` made for one of the engine's threads."""
     threading._active.pop(threading.get_ident(), None)  # type: ignore[attr-defined]
+    if info := getattr(threading, "_thread_local_info", None):
+        vars(info).clear()  # from Python 3.13 on, it has one more
 
 
 # --- coroutines that the engine steps -------------------------------------------------------------

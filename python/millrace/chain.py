@@ -12,6 +12,7 @@ Plain and coroutine functions mix in any order, at these costs:
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import contextvars
 import functools
@@ -203,11 +204,16 @@ def _on_loop(plain: Handler, chain: Chain) -> Callable[[Request], Awaitable[Any]
     return in_place
 
 
+# Sub-interpreters have no daemon threads; each is asked when it imports this.
+_DAEMONS: bool = getattr(_thread, "daemon_threads_allowed", lambda: True)()
+
+
 async def _on_own_thread(function: Callable[..., Any], *arguments: Any) -> Any:
     """Await a plain function on a new thread.
 
     Not on asyncio's pool: its threads are few, and when all of them wait for handlers that want one
-    as well, nothing moves any more. A daemon, so that one that waits does not keep the interpreter.
+    as well, nothing moves any more. A daemon where there are
+    any, so that one that waits does not keep the interpreter.
     """
     done: Future[Any] = Future()
     done.set_running_or_notify_cancel()  # from here on nobody can cancel it
@@ -219,7 +225,7 @@ async def _on_own_thread(function: Callable[..., Any], *arguments: Any) -> Any:
         except BaseException as error:
             done.set_exception(error)
 
-    threading.Thread(target=work, name="millrace-middleware", daemon=True).start()
+    threading.Thread(target=work, name="millrace-middleware", daemon=_DAEMONS).start()
     return await asyncio.wrap_future(done)
 
 

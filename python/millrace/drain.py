@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from millrace import _core
 
 if TYPE_CHECKING:
+    from millrace.subinterpreters.pool import Interpreters
     from millrace.supervisor.supervisor import Supervisor
 
 __all__ = ["MOST_NAMED", "Drain"]
@@ -37,7 +38,7 @@ class Drain:
 
     def __init__(
         self,
-        core: _core.Server | Supervisor,
+        core: _core.Server | Supervisor | Interpreters,
         patience: float,
         is_hurried: Callable[[], bool],
     ) -> None:

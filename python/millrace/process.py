@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import faulthandler
 import importlib
 import logging
 import os
@@ -272,6 +271,8 @@ def _stop(server: Server, signals: Signals, idle: Literal["close", "one_more"]) 
 def _abandon() -> NoReturn:
     """End without the threads that do not: a handler, or a lifespan, is somewhere for good."""
     _log.error("stopping: threads do not end; leaving without them, their stacks follow")
+    import faulthandler  # here, as it cannot be loaded in every interpreter
+
     faulthandler.dump_traceback()
     logging.shutdown()
     os._exit(1)

@@ -9,7 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from millrace import _core, chain, errors, observe, patterns
 from millrace.access_log import AccessLog, RequestLogs
@@ -21,11 +21,12 @@ from millrace.lifetime import Lifetime
 from millrace.limits import Limits
 from millrace.metrics import Metrics, collect
 from millrace.monitor import Monitor, chosen_path
-from millrace.patterns import MultiProcess, Pattern
+from millrace.patterns import MultiProcess, Pattern, Subinterpreters
 from millrace.sockets import SocketOptions, SocketReport
 from millrace.units import seconds
 
 if TYPE_CHECKING:
+    from millrace.subinterpreters.pool import Interpreters
     from millrace.supervisor.lifetime import RemoteLifetime
     from millrace.supervisor.supervisor import Supervisor
     from millrace.supervisor.table import Workers
@@ -55,7 +56,8 @@ class Server:
         0 takes a free one.
     pattern:
         Who accepts, who owns connections, who runs handlers; one thread for all by default. With
-        `millrace.patterns.multi_process` the app is served by other processes.
+        `millrace.patterns.multi_process` the app is served by other processes, with
+        `millrace.patterns.subinterpreters` by other interpreters.
     limits:
         What is refused.
     http:
@@ -106,7 +108,7 @@ class Server:
         app: App,
         *,
         bind: str | Sequence[str] = "127.0.0.1:0",
-        pattern: Pattern | MultiProcess | None = None,
+        pattern: Pattern | MultiProcess | Subinterpreters | None = None,
         limits: Limits | None = None,
         http: str = "h1",
         journey: bool = True,
@@ -151,7 +153,7 @@ class Server:
             self._options.backlog = backlog
         (limits or Limits()).apply(self._options)
         self._make_locks()
-        self._core: _core.Server | Supervisor | None = None
+        self._core: _core.Server | Supervisor | Interpreters | None = None
         self._logs: RequestLogs | None = None
         self._monitor: Monitor | None = None
         self._lifetime: Lifetime | RemoteLifetime | None = None
@@ -203,7 +205,7 @@ class Server:
         return self
 
     @property
-    def pattern(self) -> Pattern | MultiProcess:
+    def pattern(self) -> Pattern | MultiProcess | Subinterpreters:
         """Who accepts, who owns connections, who runs handlers."""
         return self._pattern
 
@@ -453,8 +455,10 @@ class Server:
         recorders.metrics = self._app._has_metrics() if self._metrics is None else self._metrics
         return recorders
 
-    def _make_core(self) -> tuple[_core.Server, Lifetime] | tuple[Supervisor, RemoteLifetime]:
-        if isinstance(self._pattern, MultiProcess):
+    def _make_core(
+        self,
+    ) -> tuple[_core.Server, Lifetime] | tuple[Supervisor | Interpreters, RemoteLifetime]:
+        if not isinstance(self._pattern, Pattern):
             # Imported here: a server of one process has no need for it, and a worker must not.
             from millrace.supervisor.assembly import assemble
 
@@ -534,19 +538,19 @@ class Server:
 
     def _supervisor(self) -> Supervisor:
         core = self._running_core()
-        if isinstance(core, _core.Server):
+        if not isinstance(self._pattern, MultiProcess):
             raise RuntimeError(
                 "the server has one process: it has workers with "
                 "pattern=millrace.patterns.multi_process(2)"
             )
-        return core
+        return cast("Supervisor", core)
 
-    def _running_core(self) -> _core.Server | Supervisor:
+    def _running_core(self) -> _core.Server | Supervisor | Interpreters:
         if not self.is_running:
             raise RuntimeError("the server is not running: start it, or use it in a `with`")
         return self._last_core()
 
-    def _last_core(self) -> _core.Server | Supervisor:
+    def _last_core(self) -> _core.Server | Supervisor | Interpreters:
         if self._core is None:
             raise RuntimeError("the server has not been started yet")
         return self._core

@@ -112,3 +112,11 @@ def test_bindings_hold_names_and_no_logic():
     # buffers.cpp turns bytes of one language into bytes of the other, and that takes branches.
     plain = [path for path in sorted(BINDINGS.glob("*.cpp")) if path.name != "buffers.cpp"]
     assert findings(r"\b(?:for|while|if|switch)\s*\(", plain) == []
+
+
+def test_bindings_keep_no_python_object_for_the_whole_process():
+    """Interpreters with a lock each may share none: it belongs into InterpreterState."""
+    pattern = (
+        r"(?m)^[ ]*(?:static|thread_local|extern)\b[^()\n]*\bPy(?:TypeObject|Object)\b[^()\n]*[;={]"
+    )
+    assert findings(pattern, cpp_sources(BINDINGS)) == []

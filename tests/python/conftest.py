@@ -20,7 +20,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 IN_PROCESS = list(mr.patterns.all())
-ALL_PATTERNS = [*IN_PROCESS, mr.patterns.multi_process(2)]
+SUBINTERPRETERS = [mr.patterns.subinterpreters(2)] if sys.version_info >= (3, 13) else []
+ALL_PATTERNS = [*IN_PROCESS, mr.patterns.multi_process(2), *SUBINTERPRETERS]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 
 from millrace import _core
 from millrace.app import App
-from millrace.patterns import MultiProcess
+from millrace.patterns import MultiProcess, Subinterpreters
+from millrace.subinterpreters.assembly import assemble_interpreters
+from millrace.subinterpreters.pool import Interpreters
 from millrace.supervisor.fleet import Fleet, Policy
 from millrace.supervisor.lifetime import RemoteLifetime
 from millrace.supervisor.listeners import Layout, Listeners
@@ -21,7 +23,7 @@ __all__ = ["assemble"]
 
 def assemble(
     app: App,
-    pattern: MultiProcess,
+    pattern: MultiProcess | Subinterpreters,
     *,
     bind: Sequence[str],
     backlog: int,
@@ -30,14 +32,25 @@ def assemble(
     arguments: Mapping[str, Any],
     inherited: Mapping[str, list[int]],
     on_failure: Callable[[str], None],
-) -> tuple[Supervisor, RemoteLifetime]:
-    """Return what serves an app in worker processes, not started yet.
+) -> tuple[Supervisor | Interpreters, RemoteLifetime]:
+    """Return what serves an app outside of this interpreter, not started yet.
 
     Raises
     ------
     NotPicklable
-        The app cannot be sent to another process; the message says why.
+        The app cannot be sent there; the message says why.
     """
+    if isinstance(pattern, Subinterpreters):
+        interpreters = assemble_interpreters(
+            app,
+            pattern,
+            bind=bind,
+            backlog=backlog,
+            socket_options=socket_options,
+            arguments=arguments,
+            inherited=inherited,
+        )
+        return interpreters, RemoteLifetime(app, interpreters, served_by="other interpreters")
     inner = pattern.inner
     layout = Layout(
         processes=pattern.processes,

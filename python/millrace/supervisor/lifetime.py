@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from millrace.app import App
 from millrace.supervisor.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from millrace.subinterpreters.pool import Interpreters
 
 __all__ = ["RemoteLifetime"]
 
@@ -15,7 +18,13 @@ __all__ = ["RemoteLifetime"]
 class RemoteLifetime:
     """Stands in the supervisor's process for the `millrace.lifetime.Lifetime` of each worker."""
 
-    def __init__(self, app: App, supervisor: Supervisor) -> None:
+    def __init__(
+        self,
+        app: App,
+        supervisor: Supervisor | Interpreters,
+        served_by: str = "worker processes",
+    ) -> None:
+        self._served_by = served_by
         self._apps = list(app._all_apps())
         self._supervisor = supervisor
 
@@ -42,5 +51,6 @@ class RemoteLifetime:
         """Refuse: no worker would know of it."""
         coroutine.close()
         raise RuntimeError(
-            "app.spawn: the app is served by worker processes; call it in a handler or the lifespan"
+            f"app.spawn: the app is served by {self._served_by}; call it in a handler or the "
+            "lifespan"
         )

@@ -1,0 +1,124 @@
+"""The half that runs in an interpreter of its own: a server of one loop, told what to do in bytes.
+
+Nothing but bytes goes from one interpreter to another. The thread that calls these functions runs
+them one after the other, so none waits for long.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import os
+import re
+import threading
+import traceback
+from typing import Any
+
+from millrace import process
+from millrace.app import App
+from millrace.server import Server
+from millrace.supervisor.log_lines import Forwarder
+from millrace.supervisor.luggage import unpack
+from millrace.supervisor.totals import journey_message
+
+__all__ = ["end", "obey", "start"]
+
+_log = logging.getLogger("millrace.error")
+
+# Requests under way that it names, and how long the loop may take to say which.
+_MOST_NAMED, _NAMES_S = 10, 0.4
+
+# What CPython says of an extension module that shares objects between interpreters.
+_REFUSED = re.compile(r"module (\S+) does not support loading in subinterpreters")
+
+# How long it may take to leave is known outside, from where it is told to hurry.
+_NO_LIMIT_S = 1e9
+
+_server: Server | None = None
+_logs = Forwarder()
+_has_left = threading.Event()
+
+
+def start(packed: bytes) -> bytes:
+    """Import the app and serve it. Returns what `obey` does, or why that failed."""
+    global _server
+    try:
+        luggage = unpack(packed)
+        for name, level in luggage.log_levels.items():
+            logging.getLogger(name or None).setLevel(level)
+        logging.getLogger().addHandler(_logs)
+        app = luggage.app
+        if not isinstance(app, App):
+            app = process.import_app(app, app_dir=None, factory=luggage.is_factory)
+        _server = Server(app, **luggage.options).start()
+    except BaseException as error:
+        trace = "".join(traceback.format_exception(error))
+        failure = {"failed": _why(error), "traceback": trace, "log": _logs.take()}
+        return json.dumps(failure).encode()
+    return _report()
+
+
+def obey(words: bytes) -> bytes:
+    """Do what the JSON object says, and return a report as JSON."""
+    message: dict[str, Any] = json.loads(words)
+    server = _server
+    assert server is not None
+    if "leave" in message:
+        logging.getLogger("millrace.error").addFilter(lambda record: record.module != "drain")
+        threading.Thread(target=_leave, args=[message["leave"]], name="millrace-leave").start()
+    elif "tell_logs" in message:
+        _logs.on_record = lambda: os.eventfd_write(message["tell_logs"], 1)
+    elif "hurry" in message:
+        server.hurry()
+    elif "wait" in message:
+        _has_left.wait(message["wait"])
+    elif "reset_journey" in message:
+        server.reset_journey()
+    elif "reopen_logs" in message:
+        server.reopen_logs()
+    return _report(names="under_way" in message)
+
+
+def end(_: bytes) -> bytes:
+    """Give back all that the server holds; nothing is asked of it any more."""
+    global _server
+    _server = None
+    gc.collect()  # an app may refer to its server, and the server does to the app
+    return b""
+
+
+def _leave(idle: Any) -> None:
+    assert _server is not None
+    try:
+        _server.stop(drain=_NO_LIMIT_S, idle=idle)
+    except Exception:
+        _log.exception("an interpreter's server did not stop as it should")
+    finally:
+        _has_left.set()
+
+
+def _report(*, names: bool = False) -> bytes:
+    assert _server is not None
+    core = _server._last_core()
+    report = {
+        "has_left": _has_left.is_set(),
+        "stats": dict(_server.stats()),
+        "journey": journey_message(core.journey()),
+        "metrics": core.metrics(),
+        "log": _logs.take(),
+        "under_way": core.under_way(_MOST_NAMED, _NAMES_S)[0] if names else [],
+    }
+    return json.dumps(report).encode()
+
+
+def _why(error: BaseException) -> str:
+    found: BaseException | None = error
+    while found is not None:
+        if refused := _REFUSED.search(str(found)):
+            return (
+                f"module {refused[1]!r} cannot be loaded in a sub-interpreter: use "
+                "millrace.patterns.multi_process, whose workers are processes"
+            )
+        found = found.__cause__ or found.__context__
+    return process.sentence_of(error)
