@@ -28,11 +28,13 @@ enum class Errc : std::uint8_t {
   head_too_large,
   too_many_fields,
   body_too_large,
+  message_too_large,
   too_many_connections,
   overloaded,
   // Time.
   header_timeout,
   body_timeout,
+  read_timeout,
   idle_timeout,
   write_timeout,
   connect_timeout,
@@ -48,6 +50,7 @@ enum class Errc : std::uint8_t {
   // Ours: the application broke a rule of the protocol.
   body_length_mismatch,
   invalid_field,
+  invalid_message,
   wrong_state,
   cancelled,
   invalid_option,

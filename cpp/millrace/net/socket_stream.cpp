@@ -101,6 +101,7 @@ void SocketStream::read() {
     if (descriptor_ >= 0) update_watch();
     return;
   }
+  if (errno == EAGAIN) reactor_.counters().reads_blocked.add();
   if (errno != EAGAIN && errno != EINTR) fail(system_error(errno, "cannot read from the peer"));
 }
 
@@ -140,6 +141,7 @@ base::Status SocketStream::write(base::ByteChain& chain) {
       if (errno == EINTR) continue;
       if (errno != EAGAIN) return system_error(errno, "cannot write to the peer");
       reactor_.counters().partial_writes.add();
+      reactor_.counters().writes_blocked.add();
       want_write(true);
       return {};
     }

@@ -38,9 +38,14 @@ struct LoopCounters {
   Counter requests_abandoned;   // the client left before its answer
   Counter protocol_errors;      // messages refused
   Counter timeouts;             // connections ended by a deadline
+  Counter messages_in;          // of plain TCP and UDP: what handlers were given
+  Counter messages_out;         // and what they sent
   Counter reads;                // recv calls
   Counter writes;               // send calls
   Counter partial_writes;       // send calls that took less than all
+  Counter reads_blocked;        // recv calls that found nothing
+  Counter writes_blocked;       // send calls that the kernel's full buffer took nothing of
+  Counter bytes_copied;         // of plain TCP: held because a message or its reader was incomplete
   Counter bytes_in;
   Counter bytes_out;
   Counter wakeups;      // eventfd writes that other threads made to wake this loop, as seen by it

@@ -45,8 +45,10 @@ std::uint16_t status_for(base::Errc code) {
     case connection_reset:
     case connection_closed:
     case name_not_found:
+    case message_too_large:
       return 502;
     case connect_timeout:
+    case read_timeout:
       return 504;
     case write_timeout:
     case address_in_use:
@@ -55,6 +57,7 @@ std::uint16_t status_for(base::Errc code) {
     case io_error:
     case body_length_mismatch:
     case invalid_field:
+    case invalid_message:
     case wrong_state:
     case cancelled:
     case invalid_option:
