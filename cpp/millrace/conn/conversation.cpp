@@ -250,7 +250,6 @@ void Conversation::go_away() {
 
 void Conversation::on_closed(const Error* why) {
   reactor_.counters().connections_open.subtract();
-  attachment.reset();
   Locked locked(lock_);
   closed_ = true;
   if (why) why_ = std::make_unique<Error>(*why);
@@ -262,6 +261,7 @@ void Conversation::on_closed(const Error* why) {
   on_news_ = nullptr;
   locked.unlock();
   keeper_.on_closed(*this);
+  attachment.reset();
   // The callers of this are still on the stack.
   reactor_.dispose(std::make_unique<std::shared_ptr<Conversation>>(std::move(self_)).release());
 }

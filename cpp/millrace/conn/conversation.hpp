@@ -26,6 +26,12 @@ class Keeper {
   ~Keeper() = default;
 };
 
+// What a keeper or listener attaches to a conversation, until on_closed.
+class Attachment {
+ public:
+  virtual ~Attachment() = default;
+};
+
 // Takes a conversation's messages as they come, in place of its inbox. Home loop only.
 class Listener {
  public:
@@ -79,6 +85,11 @@ class Conversation final : public std::enable_shared_from_this<Conversation>,
   // Errc::connection_closed, wrong_state behind finish(), invalid_message. True: there is room for
   // more, else room is news. On threads other than the home loop's its bytes are copied.
   base::Result<bool> write(base::Bytes message);
+  base::Result<bool> write_copy(base::ByteView message) {
+    // Small ones are copied anyway.
+    bool const is_copied = !in_thread() || message.size() <= base::ByteChain::copy_below;
+    return write(is_copied ? base::Bytes::borrowed(message) : base::Bytes::copy_of(message));
+  }
   bool has_room();  // false: room is news
   void finish();    // the end of our side, behind what was written
   void close();     // the end of both, behind what was written
@@ -103,8 +114,9 @@ class Conversation final : public std::enable_shared_from_this<Conversation>,
   // The server wants to end: what has come is still read, nothing more is.
   void go_away();
   void end(const base::Error& why) { stream_.abort(why); }
-  // Something of the listener's that lives as long as the connection.
-  std::shared_ptr<void> attachment;
+  // The keeper's, and what its listener attached, kept by whoever it has been handed to as well.
+  std::size_t loop = 0;
+  std::shared_ptr<Attachment> attachment;
 
  private:
   void on_message(base::ByteView message) override;

@@ -35,9 +35,13 @@ struct QueueReport {
   std::optional<net::AcceptQueue> queue;
 };
 
-// What speaks on the connections of a host. Home loop only, unless said otherwise.
+class Host;
+
+// What speaks on the connections of a host, and owns it. Home loop only, unless said otherwise.
 class Tenant {
  public:
+  virtual ~Tenant() = default;
+  virtual Host& host() = 0;
   // Takes the descriptor over, and calls Host::connection_closed() when it is done with it.
   virtual void open_connection(std::size_t loop, int descriptor, const net::Peer& peer) = 0;
   // There are too many; takes the descriptor over. On the accepting loop.
@@ -51,9 +55,6 @@ class Tenant {
   virtual void abort_all(std::size_t loop) = 0;
   // Handlers' work under way. Any thread.
   virtual std::size_t in_flight() const = 0;
-
- protected:
-  ~Tenant() = default;
 };
 
 // Life: Host -> listen() -> run_loops() -> accept() -> stop_accepting() -> drain() -> stop_loops().

@@ -36,14 +36,13 @@ struct UnderWay {
 using ConnectionReports = Told<conn::ConnectionReport>;
 
 // Its life is its host's. The destructor does what is left of it, without waiting for requests.
-class Server final : public conn::Service, private Tenant {
+class Server final : public conn::Service, public Tenant {
  public:
   Server(Options options, Router router, LoopRunner* runner, exec::WorkerGuard* worker_guard,
          const MakeSink& make_sink);
   ~Server() override;
 
-  Host& host() { return host_; }
-  const Host& host() const { return host_; }
+  Host& host() override { return host_; }
   // Asks every loop for its open requests. Any thread but a loop's, between Host::run_loops() and
   // the destructor.
   UnderWay under_way(std::size_t most, base::Time deadline);

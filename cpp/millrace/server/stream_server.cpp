@@ -1,0 +1,90 @@
+#include "millrace/server/stream_server.hpp"
+
+#include <utility>
+
+#include "millrace/server/queued_calls.hpp"
+
+namespace millrace::server {
+
+using base::Errc;
+using base::Error;
+using conn::Conversation;
+
+StreamServer::StreamServer(StreamServerOptions options, StreamHandler& handler, LoopRunner* runner,
+                           exec::WorkerGuard* worker_guard)
+    : options_(std::move(options)),
+      handler_(handler),
+      host_(options_, *this, runner, worker_guard),
+      loops_(host_.loops().size()) {}
+
+StreamServer::~StreamServer() {
+  host_.stop_accepting();
+  host_.stop_loops();
+}
+
+// ----------------------------------------------------------------------------------------------
+// connections
+
+void StreamServer::open_connection(std::size_t index, int descriptor, const net::Peer& peer) {
+  auto& reactor = host_.loops()[index];
+  bool const each_message = handler_.form() == StreamHandler::Form::each_message;
+  auto const conversation = Conversation::make(
+      reactor, net::make_socket_stream(reactor, descriptor, peer.endpoint, false), options_.stream,
+      *this, each_message ? this : nullptr);
+  conversation->loop = index;
+  loops_[index].conversations.insert(conversation.get());
+  auto* const queue = host_.loops().queue();
+  if (each_message && queue)
+    conversation->attachment = std::make_shared<QueuedCalls>(
+        *conversation, handler_, *queue, in_flight_, options_.stream.high_water_bytes);
+  if (!each_message) {
+    in_flight_.fetch_add(1, std::memory_order_relaxed);
+    handler_.begin(*conversation);
+  }
+  conversation->begin();
+}
+
+void StreamServer::refuse_connection(std::size_t index, int descriptor) {
+  host_.loops()[index].counters().connections_refused.add();
+  net::send_and_close(descriptor, {});
+}
+
+void StreamServer::on_closed(Conversation& conversation) {
+  loops_[conversation.loop].conversations.erase(&conversation);
+  if (conversation.attachment) static_cast<QueuedCalls&>(*conversation.attachment).forget();
+  host_.connection_closed();
+}
+
+std::vector<std::shared_ptr<Conversation>> StreamServer::conversations_of(std::size_t loop) {
+  std::vector<std::shared_ptr<Conversation>> all;
+  for (auto* conversation : loops_[loop].conversations)
+    all.push_back(conversation->shared_from_this());
+  return all;
+}
+
+void StreamServer::go_away(std::size_t loop) {
+  for (auto const& conversation : conversations_of(loop)) conversation->go_away();
+}
+
+void StreamServer::abort_all(std::size_t loop) {
+  for (auto const& conversation : conversations_of(loop))
+    conversation->end(Error{Errc::cancelled, {}, "the server stops"});
+}
+
+// ----------------------------------------------------------------------------------------------
+// messages
+
+void StreamServer::on_message(Conversation& conversation, base::ByteView message) {
+  if (conversation.attachment)
+    return static_cast<QueuedCalls&>(*conversation.attachment).add(message);
+  if (handler_.handle(conversation, message)) return;
+  conversation.home().counters().requests_failed.add();
+  conversation.end(Error{Errc::cancelled, {}, "its handler failed"});
+}
+
+void StreamServer::on_end(Conversation& conversation) {
+  if (conversation.attachment) return static_cast<QueuedCalls&>(*conversation.attachment).end();
+  conversation.close();
+}
+
+}  // namespace millrace::server
