@@ -11,8 +11,10 @@
 #include "bind_observe.hpp"
 #include "bind_server.hpp"
 #include "bind_sockets.hpp"
+#include "bind_streams.hpp"
 #include "bind_work.hpp"
 #include "errors.hpp"
+#include "python_calls/conversation.hpp"
 #include "python_calls/engine.hpp"
 #include "python_calls/interpreter_state.hpp"
 
@@ -24,8 +26,14 @@ namespace {
 // At interpreter exit threads of ours would wake up to no interpreter; a forked child has none of
 // them.
 void watch_the_end(py::module_& module) {
-  module.def("_stop_all", &python::Engine::stop_all);
-  module.def("_forget_all", &python::Engine::forget_all);
+  module.def("_stop_all", [] {
+    python::Engine::stop_all();
+    python::stop_clients();
+  });
+  module.def("_forget_all", [] {
+    python::Engine::forget_all();
+    python::forget_clients();
+  });
   py::module_::import("atexit").attr("register")(module.attr("_stop_all"));
   py::module_::import("os").attr("register_at_fork")(py::arg("after_in_child") =
                                                          module.attr("_forget_all"));
@@ -50,6 +58,7 @@ PYBIND11_MODULE(_core, module) {
   bindings::bind_sockets(module);
   bindings::bind_connections(module);
   bindings::bind_server(module);
+  bindings::bind_streams(module);
   bindings::bind_work(module);
   bindings::bind_lab(module);
   watch_the_end(module);

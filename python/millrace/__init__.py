@@ -12,7 +12,7 @@ http://127.0.0.1:...
 
 from typing import TYPE_CHECKING, Any
 
-from millrace import errors, patterns
+from millrace import errors, framing, patterns
 from millrace._core import __version__
 from millrace.access_log import AccessLog
 from millrace.app import App
@@ -32,6 +32,7 @@ from millrace.patterns import Pattern
 from millrace.process import run
 from millrace.server import Server
 from millrace.sockets import Keepalive, SocketOptions, SocketReport
+from millrace.tcp import TcpServer, tcp_connect
 
 if TYPE_CHECKING:
     from millrace import lab
@@ -57,11 +58,14 @@ __all__ = [
     "SocketReport",
     "Stats",
     "TcpInfo",
+    "TcpServer",
     "__version__",
     "errors",
+    "framing",
     "lab",
     "patterns",
     "run",
+    "tcp_connect",
 ]
 
 

@@ -169,6 +169,51 @@ async def close_chunks(_writer: _Writer, chunks: object) -> None:
         close_now()
 
 
+# --- plain TCP ------------------------------------------------------------------------------------
+
+
+def make_connection(core: Any) -> Any:
+    from millrace.tcp import Connection
+
+    return Connection(core)
+
+
+def make_async_connection(core: Any) -> Any:
+    from millrace.aio import AsyncConnection
+
+    return AsyncConnection(core)
+
+
+def begin_connection(
+    loop: asyncio.AbstractEventLoop, handler: Callable[..., Any], connection: Any, token: object
+) -> None:
+    """Serve a connection in a task of its own."""
+    serving = serve_connection(handler, connection, token)
+    if loop.is_closed():
+        serving.close()
+        connection.abort()
+        return
+    connection._task = loop.create_task(serving, name=repr(connection))
+
+
+async def serve_connection(handler: Callable[..., Any], connection: Any, _token: object) -> None:
+    """Call the handler; its end is the connection's. The token's life is the call's."""
+    try:
+        await handler(connection)
+    except asyncio.CancelledError:
+        connection.abort()
+        raise
+    except Exception as error:
+        log_connection_failure(connection, error)
+        connection.abort()
+    else:
+        connection.close()
+
+
+def news_of_connection(connection: Any) -> None:
+    connection._hear_news()
+
+
 # --- values ---------------------------------------------------------------------------------------
 
 
@@ -242,6 +287,12 @@ def log_failure(request: Any, route: str, error: BaseException) -> None:
         type(error).__name__,
         exc_info=error,
     )
+
+
+def log_connection_failure(connection: Any, error: BaseException) -> None:
+    """Log what a handler of plain TCP raised, unless it only says that the peer is to blame."""
+    if getattr(error, "fault", "local") == "local":
+        _log.error("%r: %s", connection, type(error).__name__, exc_info=error)
 
 
 def log_background_failure(route: str, error: BaseException) -> None:

@@ -124,10 +124,43 @@ base::Result<std::unique_ptr<Engine>> Engine::make(server::Options options,
     made.push_back(recorder.get());
     return recorder;
   };
-  parts->server = std::make_unique<server::Server>(std::move(options), std::move(router),
-                                                   &parts->runner, &parts->worker_guard, make_sink);
+  auto http = std::make_unique<server::Server>(std::move(options), std::move(router),
+                                               &parts->runner, &parts->worker_guard, make_sink);
+  parts->http = http.get();
+  parts->server = std::move(http);
   // A streamed body goes through it again.
   parts->application.queue = parts->server->host().loops().queue();
+  return std::unique_ptr<Engine>(new Engine(std::move(parts)));
+}
+
+base::Result<std::unique_ptr<Engine>> Engine::make_stream(server::StreamServerOptions options,
+                                                          const StreamTarget& target,
+                                                          MakeConnection make_connection) {
+  if (auto status = exec::check(options.recipe); !status) return status;
+  if (auto status = framing::check(options.stream.framing); !status) return status;
+  auto parts = std::make_unique<Parts>(options);
+  parts->stream_target = target.callable;
+  parts->has_coroutines = target.kind == StreamTarget::Kind::coroutine;
+  parts->has_functions = target.kind == StreamTarget::Kind::function;
+  CoroutineStreamHandler* coroutine = nullptr;
+  if (parts->has_coroutines) {
+    auto handler = std::make_unique<CoroutineStreamHandler>(target.callable, make_connection);
+    coroutine = handler.get();
+    parts->stream_handler = std::move(handler);
+  } else if (parts->has_functions) {
+    parts->stream_handler = std::make_unique<PlainStreamHandler>(target.callable, make_connection);
+  } else {
+    parts->stream_handler = std::make_unique<server::Echo>();
+  }
+  auto server = std::make_unique<server::StreamServer>(std::move(options), *parts->stream_handler,
+                                                       &parts->runner, &parts->worker_guard);
+  auto* const served = server.get();
+  parts->server = std::move(server);
+  if (coroutine) {
+    auto* const asyncio = parts->need_asyncio();
+    if (!asyncio) return std::unique_ptr<Engine>();
+    coroutine->serve_on(*asyncio, *served);
+  }
   return std::unique_ptr<Engine>(new Engine(std::move(parts)));
 }
 
@@ -220,11 +253,11 @@ base::Result<std::size_t> Engine::wait_in_slices(double seconds, Wait wait) {
 base::Result<WorkUnderWay> Engine::under_way(std::size_t most, double seconds) {
   if (auto status = usable(); !status) return status;
   WorkUnderWay result;
-  if (!parts_->is_running) return result;
+  if (!parts_->is_running || !parts_->http) return result;
   server::UnderWay found;
   {
     WithoutGil const unlocked;
-    found = parts_->server->under_way(most, deadline_in(seconds));
+    found = parts_->http->under_way(most, deadline_in(seconds));
   }
   for (auto& [what, since] : found.oldest) {
     // A log takes lines of text, and a target may hold any byte above the controls.
@@ -242,7 +275,7 @@ base::Result<server::ConnectionReports> Engine::connections(std::size_t most, do
                          "a handler keeps a loop that would have to answer: ask on another thread");
   if (!parts_->is_running) return server::ConnectionReports();
   WithoutGil const unlocked;
-  return parts_->server->connections(most, deadline_in(seconds));
+  return parts_->http->connections(most, deadline_in(seconds));
 }
 
 base::Status Engine::stop_loops() {
@@ -336,6 +369,7 @@ int Engine::traverse(visitproc visit, void* arg) const {
   auto const& a = parts_->application;
   for (auto* object : {a.app.get(), a.on_exception.get(), a.on_background.get()}) Py_VISIT(object);
   for (auto const& route : parts_->routes) Py_VISIT(route.target.get());
+  Py_VISIT(parts_->stream_target.get());
   return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ref.hpp"
+#include "stream_handlers.hpp"
 
 #include "millrace/observe/metrics.hpp"
 #include "millrace/observe/request_recorder.hpp"
@@ -22,6 +23,13 @@ struct RouteRow {
 
 struct AppHooks {
   Ref app, on_exception, on_background;
+};
+
+// What is done with the connections of a plain TCP server.
+struct StreamTarget {
+  enum class Kind : std::uint8_t { function, coroutine, echo };
+  Kind kind = Kind::echo;
+  Ref callable;  // empty for an echo, which never enters Python
 };
 
 // What is under way, for people: "GET /path" and when it came, in seconds of CLOCK_MONOTONIC, and
@@ -44,6 +52,10 @@ class Engine {
                                                     const AppHooks& hooks,
                                                     observe::RecorderOptions recorders,
                                                     MakeHandler make_other);
+  // Of plain TCP. Null and a Python exception raised where asyncio fails.
+  static base::Result<std::unique_ptr<Engine>> make_stream(server::StreamServerOptions options,
+                                                           const StreamTarget& target,
+                                                           MakeConnection make_connection);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
   // Stops it. On one of its own threads, which cannot wait for themselves, another one does.

@@ -26,7 +26,7 @@ observe::Metrics Engine::Parts::metrics() {
       .loops = {}, .in_flight = server->in_flight(), .queue = {}, .journey = journey()};
   for (std::size_t i = 0; i < loops.size(); ++i) figures.loops.push_back(&loops[i].counters());
   if (auto const* queue = loops.queue())
-    figures.queue = figures_of(*queue, server->options().recipe);
+    figures.queue = figures_of(*queue, server->host().options().recipe);
   std::vector<observe::Metrics> all;
   for (auto const* recorder : recorders)
     if (auto const* requests = recorder->metrics()) all.push_back({requests->snapshot()});

@@ -7,12 +7,13 @@
 #include "asyncio_host.hpp"
 #include "engine.hpp"
 #include "route.hpp"
+#include "stream_handlers.hpp"
 #include "threads.hpp"
 
 namespace millrace::python {
 
 struct Engine::Parts {
-  explicit Parts(const server::Options& options)
+  explicit Parts(const server::HostOptions& options)
       : runner(this, options.recipe.loops + (options.recipe.separate_acceptor ? 1 : 0)),
         worker_guard(this) {}
 
@@ -23,7 +24,10 @@ struct Engine::Parts {
   WorkerGuard worker_guard;
   std::unique_ptr<AsyncioHost> asyncio;              // outlives the exchanges that its calls answer
   std::vector<observe::RequestRecorder*> recorders;  // the server's, one per loop
-  std::unique_ptr<server::Server> server;
+  Ref stream_target;
+  std::unique_ptr<server::StreamHandler> stream_handler;  // of plain TCP
+  std::unique_ptr<server::Tenant> server;
+  server::Server* http = nullptr;  // the same, where that is what it speaks
   bool has_functions = false, has_coroutines = false;
   bool is_running = false;
   bool asyncio_is_alone = false;  // on a thread of its own
@@ -33,7 +37,9 @@ struct Engine::Parts {
   base::Status add(const RouteRow& row, server::Router& router, MakeHandler make_other);
   observe::Metrics metrics();
   observe::JourneySnapshot journey() const;
-  bool runs_handlers_on_loops() const { return server->options().recipe.run == exec::Run::on_loop; }
+  bool runs_handlers_on_loops() const {
+    return server->host().options().recipe.run == exec::Run::on_loop;
+  }
   // GIL held, given up while waiting.
   void stop();
   void destroy_server();

@@ -70,7 +70,7 @@ PyObject* Engine::stats() const {
   auto const* queue = p.server->host().loops().queue();
   Ref queue_numbers = queue ? queue_dict(*queue) : Ref::borrow(Py_None);
   if (queue && queue_numbers &&
-      !set(queue_numbers.get(), "capacity", p.server->options().recipe.queue_capacity))
+      !set(queue_numbers.get(), "capacity", p.server->host().options().recipe.queue_capacity))
     return nullptr;
   Ref asyncio = Ref::borrow(Py_None);
   if (p.asyncio) {

@@ -20,11 +20,11 @@ std::uint64_t next_number() {
 
 }  // namespace
 
-std::shared_ptr<Conversation> Conversation::make(net::Reactor& reactor,
-                                                 std::unique_ptr<net::Stream> stream,
-                                                 const MessageStreamOptions& options,
-                                                 Keeper& keeper, Listener* listener) {
-  auto made = std::make_shared<Conversation>(reactor, std::move(stream), options, keeper, listener);
+SharedConversation Conversation::make(net::Reactor& reactor, std::unique_ptr<net::Stream> stream,
+                                      SharedOptions options, Keeper& keeper, Listener* listener) {
+  // See SharedConversation.
+  auto made = std::make_shared<Conversation>(reactor, std::move(stream), std::move(options), keeper,
+                                             listener);
   made->self_ = made;
   reactor.counters().connections_opened.add();
   reactor.counters().connections_open.add();
@@ -32,14 +32,14 @@ std::shared_ptr<Conversation> Conversation::make(net::Reactor& reactor,
 }
 
 Conversation::Conversation(net::Reactor& reactor, std::unique_ptr<net::Stream> stream,
-                           const MessageStreamOptions& options, Keeper& keeper, Listener* listener)
+                           SharedOptions options, Keeper& keeper, Listener* listener)
     : reactor_(reactor),
-      options_(options),
+      options_(std::move(options)),
       keeper_(keeper),
       listener_(listener),
       peer_(stream->peer()),
       number_(next_number()),
-      stream_(reactor, std::move(stream), *this, options) {
+      stream_(reactor, std::move(stream), *this, *options_) {
   open = [](net::Letter& letter) { static_cast<Conversation&>(letter).carry_out(); };
 }
 
@@ -51,8 +51,8 @@ void Conversation::on_message(ByteView message) {
   Locked locked(lock_);
   inbox_.append(message);
   reactor_.counters().bytes_copied.add(message.size());
-  if (options_.framing.kind != framing::Kind::none) sizes_.push_back(message.size());
-  if (inbox_bytes() >= std::max(options_.high_water_bytes, wanted_bytes_)) {
+  if (options_->framing.kind != framing::Kind::none) sizes_.push_back(message.size());
+  if (inbox_bytes() >= std::max(options_->high_water_bytes, wanted_bytes_)) {
     is_full_ = true;
     stream_.pause();
   }
@@ -71,7 +71,7 @@ std::optional<std::size_t> Conversation::size_of(const Want& want) const {
   auto const there = ByteView(inbox_).substr(inbox_at_);
   switch (want.what) {
     case Want::What::message:
-      if (options_.framing.kind == framing::Kind::none) break;
+      if (options_->framing.kind == framing::Kind::none) break;
       if (sizes_.empty()) return {};
       return sizes_.front();
     case Want::What::some:
@@ -92,6 +92,9 @@ std::optional<std::size_t> Conversation::size_of(const Want& want) const {
 
 base::Result<Conversation::Taken> Conversation::take(const Want& want, std::string& into) {
   Locked const locked(lock_);
+  bool const has_messages = options_->framing.kind != framing::Kind::none;
+  if (has_messages && want.what != Want::What::message)
+    return Error{Errc::wrong_state, {}, "this connection has messages: take those"};
   auto const size = size_of(want);
   if (!size) return take_nothing(want, into);
   into.assign(inbox_, inbox_at_, *size);
@@ -101,10 +104,10 @@ base::Result<Conversation::Taken> Conversation::take(const Want& want, std::stri
   if (inbox_at_ == inbox_.size()) {
     inbox_.clear();
     inbox_at_ = 0;
-  } else if (inbox_at_ > options_.high_water_bytes) {
+  } else if (inbox_at_ > options_->high_water_bytes) {
     inbox_.erase(0, std::exchange(inbox_at_, 0));
   }
-  if (is_full_ && inbox_bytes() <= options_.low_water_bytes) {
+  if (is_full_ && inbox_bytes() <= options_->low_water_bytes) {
     is_full_ = false;
     give(order_resume);
   }
@@ -177,10 +180,10 @@ base::Result<bool> Conversation::write(base::Bytes message) {
     wants_news_ = true;
     return false;
   }
-  if (auto checked = framing::check(options_.framing, message.view()); !checked) return checked;
+  if (auto checked = framing::check(options_->framing, message.view()); !checked) return checked;
   outgoing_bytes_ += message.size();
   outgoing_.push_back(base::Bytes::copy_of(message.view()));
-  bool const is_room_left = unsent_bytes_ + outgoing_bytes_ < options_.high_water_bytes;
+  bool const is_room_left = unsent_bytes_ + outgoing_bytes_ < options_->high_water_bytes;
   if (!is_room_left) wants_news_ = true;
   give(0);
   return is_room_left;
@@ -188,7 +191,7 @@ base::Result<bool> Conversation::write(base::Bytes message) {
 
 bool Conversation::has_room() {
   Locked const locked(lock_);
-  bool const is_room_left = closed_ || unsent_bytes_ + outgoing_bytes_ < options_.high_water_bytes;
+  bool const is_room_left = closed_ || unsent_bytes_ + outgoing_bytes_ < options_->high_water_bytes;
   if (!is_room_left) wants_news_ = true;
   return is_room_left;
 }
@@ -258,12 +261,23 @@ void Conversation::on_closed(const Error* why) {
   wants_news_ = true;
   tell(locked);
   if (!locked.owns_lock()) locked.lock();
-  on_news_ = nullptr;
+  auto const on_news = std::exchange(on_news_, nullptr);  // with what it holds, behind the lock
+  auto const object = std::exchange(handlers_object_, nullptr);
   locked.unlock();
   keeper_.on_closed(*this);
   attachment.reset();
   // The callers of this are still on the stack.
-  reactor_.dispose(std::make_unique<std::shared_ptr<Conversation>>(std::move(self_)).release());
+  reactor_.dispose(std::make_unique<SharedConversation>(std::move(self_)).release());
+}
+
+SharedAttachment Conversation::handlers_object() const {
+  Locked const locked(lock_);
+  return handlers_object_;
+}
+
+void Conversation::set_handlers_object(SharedAttachment object) {
+  Locked const locked(lock_);
+  if (!closed_) handlers_object_ = std::move(object);
 }
 
 bool Conversation::is_closed() const {

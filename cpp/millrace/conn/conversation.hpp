@@ -16,6 +16,12 @@ namespace millrace::conn {
 
 class Conversation;
 
+// Shared by its loop, which holds it while it is open, and by whoever reads and writes: a handler's
+// object, a client's, a call under way.
+using SharedConversation = std::shared_ptr<Conversation>;
+// Shared by the connections of a server.
+using SharedOptions = std::shared_ptr<const MessageStreamOptions>;
+
 // Holds a conversation while it is open. Home loop only.
 class Keeper {
  public:
@@ -31,6 +37,9 @@ class Attachment {
  public:
   virtual ~Attachment() = default;
 };
+
+// Shared by the conversation and by the call that uses it on another thread.
+using SharedAttachment = std::shared_ptr<Attachment>;
 
 // Takes a conversation's messages as they come, in place of its inbox. Home loop only.
 class Listener {
@@ -56,23 +65,20 @@ struct Want {
   std::size_t count = 0;
 };
 
-// Any thread, unless said otherwise. Shared by its loop, which holds it while it is open, and by
-// whoever reads and writes: a handler's object, a client's, a call under way.
+// Any thread, unless said otherwise.
 class Conversation final : public std::enable_shared_from_this<Conversation>,
                            private MessageSink,
                            private net::Letter {
  public:
   enum class Taken : std::uint8_t { done, wait, end };
 
-  // Makes it, on its home loop; begin() reads. The options and the keeper outlive it. `listener`
+  // Makes it, on its home loop; begin() reads. The keeper outlives it. `listener`
   // may be null: then messages wait in the inbox until they are taken, and its bound holds the peer
   // back.
-  static std::shared_ptr<Conversation> make(net::Reactor& reactor,
-                                            std::unique_ptr<net::Stream> stream,
-                                            const MessageStreamOptions& options, Keeper& keeper,
-                                            Listener* listener);
-  Conversation(net::Reactor& reactor, std::unique_ptr<net::Stream> stream,
-               const MessageStreamOptions& options, Keeper& keeper, Listener* listener);
+  static SharedConversation make(net::Reactor& reactor, std::unique_ptr<net::Stream> stream,
+                                 SharedOptions options, Keeper& keeper, Listener* listener);
+  Conversation(net::Reactor& reactor, std::unique_ptr<net::Stream> stream, SharedOptions options,
+               Keeper& keeper, Listener* listener);
 
   // --- reading from the inbox
   // Errors: what ended the connection, once all that came before it has been taken. After
@@ -107,6 +113,10 @@ class Conversation final : public std::enable_shared_from_this<Conversation>,
   // loop. Replaces the one before it.
   void watch(std::function<void()> on_news);
 
+  // What a handler keeps with it until the connection is closed; on whichever thread it runs.
+  SharedAttachment handlers_object() const;
+  void set_handlers_object(SharedAttachment object);
+
   // --- home loop
   void begin() { stream_.start(); }
   void pause() { stream_.pause(); }
@@ -116,7 +126,7 @@ class Conversation final : public std::enable_shared_from_this<Conversation>,
   void end(const base::Error& why) { stream_.abort(why); }
   // The keeper's, and what its listener attached, kept by whoever it has been handed to as well.
   std::size_t loop = 0;
-  std::shared_ptr<Attachment> attachment;
+  SharedAttachment attachment;
 
  private:
   void on_message(base::ByteView message) override;
@@ -140,13 +150,13 @@ class Conversation final : public std::enable_shared_from_this<Conversation>,
   std::size_t inbox_bytes() const { return inbox_.size() - inbox_at_; }
 
   net::Reactor& reactor_;
-  const MessageStreamOptions& options_;
+  const SharedOptions options_;  // shared with those made alike
   Keeper& keeper_;
   Listener* const listener_;
   const net::Endpoint peer_;
   const std::uint64_t number_;
   MessageStream stream_;
-  std::shared_ptr<Conversation> self_;  // while it is open
+  SharedConversation self_;  // while it is open
 
   mutable std::mutex lock_;  // of all below
   std::condition_variable news_came_;
@@ -160,10 +170,11 @@ class Conversation final : public std::enable_shared_from_this<Conversation>,
   std::size_t unsent_bytes_ = 0;  // the stream's, when it was last asked
   std::uint64_t news_ = 0;        // counts
   std::unique_ptr<base::Error> why_;
+  SharedAttachment handlers_object_;
   std::uint8_t orders_ = 0;
   bool is_full_ = false, wants_news_ = false, is_finished_ = false, has_ended_ = false,
        closed_ = false;
-  std::shared_ptr<Conversation> travelling_;  // not null: the letter is under way
+  SharedConversation travelling_;  // not null: the letter is under way
 };
 
 }  // namespace millrace::conn

@@ -50,7 +50,7 @@ class QueuedCalls final : public conn::Attachment,
   bool is_running_ = false, has_ended_ = false, has_failed_ = false, is_gone_ = false,
        is_paused_ = false;
   // While a batch is under way.
-  std::shared_ptr<conn::Conversation> kept_conversation_;
+  conn::SharedConversation kept_conversation_;
   std::shared_ptr<QueuedCalls> kept_;
 };
 

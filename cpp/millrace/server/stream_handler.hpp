@@ -16,7 +16,8 @@ class StreamHandler {
   // Where the pattern says, one at a time per connection, in order. Answers by writing. False: it
   // failed, and the connection is reset.
   virtual bool handle(conn::Conversation& conversation, base::ByteView message) = 0;
-  // On the connection's loop. Each is followed by StreamServer::done().
+  // On the connection's loop. When it is over, StreamServer::calls_under_way() counts
+  // down.
   virtual void begin(conn::Conversation& conversation) = 0;
 };
 

@@ -13,6 +13,8 @@ using conn::Conversation;
 StreamServer::StreamServer(StreamServerOptions options, StreamHandler& handler, LoopRunner* runner,
                            exec::WorkerGuard* worker_guard)
     : options_(std::move(options)),
+      // The connections' too.
+      stream_options_(std::make_shared<conn::MessageStreamOptions>(options_.stream)),
       handler_(handler),
       host_(options_, *this, runner, worker_guard),
       loops_(host_.loops().size()) {}
@@ -29,16 +31,17 @@ void StreamServer::open_connection(std::size_t index, int descriptor, const net:
   auto& reactor = host_.loops()[index];
   bool const each_message = handler_.form() == StreamHandler::Form::each_message;
   auto const conversation = Conversation::make(
-      reactor, net::make_socket_stream(reactor, descriptor, peer.endpoint, false), options_.stream,
+      reactor, net::make_socket_stream(reactor, descriptor, peer.endpoint, false), stream_options_,
       *this, each_message ? this : nullptr);
   conversation->loop = index;
   loops_[index].conversations.insert(conversation.get());
   auto* const queue = host_.loops().queue();
   if (each_message && queue)
+    // A batch that is under way keeps it too.
     conversation->attachment = std::make_shared<QueuedCalls>(
-        *conversation, handler_, *queue, in_flight_, options_.stream.high_water_bytes);
+        *conversation, handler_, *queue, *in_flight_, options_.stream.high_water_bytes);
   if (!each_message) {
-    in_flight_.fetch_add(1, std::memory_order_relaxed);
+    in_flight_->fetch_add(1, std::memory_order_relaxed);
     handler_.begin(*conversation);
   }
   conversation->begin();
@@ -55,8 +58,8 @@ void StreamServer::on_closed(Conversation& conversation) {
   host_.connection_closed();
 }
 
-std::vector<std::shared_ptr<Conversation>> StreamServer::conversations_of(std::size_t loop) {
-  std::vector<std::shared_ptr<Conversation>> all;
+std::vector<conn::SharedConversation> StreamServer::conversations_of(std::size_t loop) {
+  std::vector<conn::SharedConversation> all;
   for (auto* conversation : loops_[loop].conversations)
     all.push_back(conversation->shared_from_this());
   return all;

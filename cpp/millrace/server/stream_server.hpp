@@ -25,9 +25,10 @@ class StreamServer final : public Tenant, private conn::Keeper, private conn::Li
   ~StreamServer() override;
 
   Host& host() override { return host_; }
-  std::size_t in_flight() const override { return in_flight_.load(std::memory_order_relaxed); }
-  // What begin() began is over. Any thread.
-  void done() { in_flight_.fetch_sub(1, std::memory_order_relaxed); }
+  std::size_t in_flight() const override { return in_flight_->load(std::memory_order_relaxed); }
+  // Counts what begin() began; whoever ends it counts down. Shared, as a call may outlive its
+  // server.
+  std::shared_ptr<std::atomic<std::size_t>> calls_under_way() const { return in_flight_; }
 
  private:
   struct Loop {
@@ -42,13 +43,16 @@ class StreamServer final : public Tenant, private conn::Keeper, private conn::Li
   void on_end(conn::Conversation& conversation) override;
   static void fail(conn::Conversation& conversation);
   // Those of one loop, on it: what is done to one may take others away.
-  std::vector<std::shared_ptr<conn::Conversation>> conversations_of(std::size_t loop);
+  std::vector<conn::SharedConversation> conversations_of(std::size_t loop);
 
   const StreamServerOptions options_;
+  const conn::SharedOptions stream_options_;  // the connections' too
   StreamHandler& handler_;
   Host host_;
   std::vector<Loop> loops_;
-  std::atomic<std::size_t> in_flight_{0};
+  // See calls_under_way().
+  std::shared_ptr<std::atomic<std::size_t>> in_flight_ =
+      std::make_shared<std::atomic<std::size_t>>(0);
 };
 
 }  // namespace millrace::server

@@ -1,0 +1,155 @@
+#include "bind_streams.hpp"
+
+#include <pybind11/stl.h>
+
+#include <string>
+
+#include "enum_names.hpp"
+#include "python_calls/conversation.hpp"
+#include "python_calls/engine.hpp"
+#include "seconds.hpp"
+#include "unwrap.hpp"
+
+namespace py = pybind11;
+
+namespace millrace::bindings {
+namespace {
+
+using conn::Conversation;
+using conn::MessageStreamOptions;
+using framing::Framing;
+using python::StreamTarget;
+using server::StreamServerOptions;
+
+py::object object(PyObject* made) { return py::reinterpret_steal<py::object>(checked(made)); }
+
+constexpr char plain[] = "make_connection";
+constexpr char awaited[] = "make_async_connection";
+
+template <const char* function>
+PyObject* make_connection(const conn::SharedConversation& conversation) {
+  auto const core = py::cast(conversation);
+  return python::call_host(function, core.ptr());
+}
+
+template <auto kind, const char* function>
+std::unique_ptr<python::Engine> make_engine(const StreamServerOptions& options, py::object target) {
+  auto engine = unwrap(python::Engine::make_stream(
+      options, StreamTarget{kind, python::Ref::borrow(target.ptr())}, make_connection<function>));
+  return checked(std::move(engine));
+}
+
+Framing make_framing(std::size_t max_bytes, framing::Kind kind, std::uint8_t prefix_bytes) {
+  Framing const made{.kind = kind, .max_bytes = max_bytes, .prefix_bytes = prefix_bytes};
+  unwrap(framing::check(made));
+  return made;
+}
+
+void bind_options(py::module_& module) {
+  using namespace py::literals;
+  py::class_<Framing>(module, "Framing")
+      .def(py::init<>())
+      .def_static(
+          "lines",
+          [](std::size_t max_bytes) {
+            return make_framing(max_bytes, framing::Kind::lines, Framing{}.prefix_bytes);
+          },
+          py::kw_only(), "max_bytes"_a = Framing{}.max_bytes)
+      .def_static(
+          "length_prefixed",
+          [](std::uint8_t bytes, std::size_t max_bytes) {
+            return make_framing(max_bytes, framing::Kind::length_prefixed, bytes);
+          },
+          py::kw_only(), "bytes"_a = Framing{}.prefix_bytes, "max_bytes"_a = Framing{}.max_bytes)
+      .def_readonly("max_bytes", &Framing::max_bytes)
+      .def_readonly("prefix_bytes", &Framing::prefix_bytes)
+      .def_property_readonly("is_none",
+                             [](const Framing& one) { return one.kind == framing::Kind::none; });
+
+  py::class_<MessageStreamOptions>(module, "StreamOptions")
+      .def(py::init<>())
+      .def_readwrite("framing", &MessageStreamOptions::framing)
+      .def_readwrite("high_water_bytes", &MessageStreamOptions::high_water_bytes)
+      .def_readwrite("low_water_bytes", &MessageStreamOptions::low_water_bytes)
+      .def_property(
+          "idle_timeout", [](const MessageStreamOptions& one) { return seconds(one.idle_timeout); },
+          [](MessageStreamOptions& one, double value) { one.idle_timeout = nanoseconds(value); })
+      .def_property(
+          "write_timeout",
+          [](const MessageStreamOptions& one) { return seconds(one.write_timeout); },
+          [](MessageStreamOptions& one, double value) { one.write_timeout = nanoseconds(value); });
+
+  py::class_<StreamServerOptions>(module, "TcpServerOptions")
+      .def(py::init<>())
+      .def_readwrite("bind", &StreamServerOptions::bind)
+      .def_readwrite("recipe", &StreamServerOptions::recipe)
+      .def_readwrite("backlog", &StreamServerOptions::backlog)
+      .def_readwrite("max_connections", &StreamServerOptions::max_connections)
+      .def_readwrite("stream", &StreamServerOptions::stream);
+}
+
+template <auto what>
+auto taker() {
+  return [](Conversation& conversation, std::size_t count) {
+    return object(python::take(conversation, {what, count}));
+  };
+}
+
+void bind_conversation(py::module_& module) {
+  using namespace py::literals;
+  py::class_<Conversation, conn::SharedConversation>(module, "Conversation")
+      .def("take_message", taker<conn::Want::What::message>(), "count"_a = 0)
+      .def("take_some", taker<conn::Want::What::some>(), "count"_a)
+      .def("take_exactly", taker<conn::Want::What::exactly>(), "count"_a)
+      .def("take_line", taker<conn::Want::What::line>(), "count"_a)
+      .def(
+          "wait",
+          [](Conversation& conversation, double patience) {
+            return object(
+                python::wait_for_news(conversation, net::Reactor::clock() + nanoseconds(patience)));
+          },
+          "seconds"_a)
+      .def(
+          "write",
+          [](Conversation& conversation, py::handle data) {
+            return object(python::write(conversation, data.ptr()));
+          },
+          "data"_a)
+      .def("has_room", &Conversation::has_room)
+      .def("finish", &Conversation::finish)
+      .def("close", &Conversation::close)
+      .def("abort", &Conversation::abort)
+      .def("raise_failure",
+           [](const Conversation& conversation) { unwrap(conversation.failure()); })
+      .def_property_readonly("is_closed", &Conversation::is_closed)
+      .def_property_readonly("unsent_bytes", &Conversation::unsent_bytes)
+      .def_property_readonly("number", &Conversation::number)
+      .def_property_readonly("peer", [](const Conversation& conversation) {
+        return object(python::peer_of(conversation));
+      });
+
+  py::class_<python::Bell>(module, "Bell")
+      .def(py::init<Conversation&>(), "conversation"_a)
+      .def("fileno", &python::Bell::descriptor)
+      .def("silence", &python::Bell::silence);
+}
+
+}  // namespace
+
+void bind_streams(py::module_& module) {
+  using namespace py::literals;
+  bind_options(module);
+  bind_conversation(module);
+  module.def("serve_function", &make_engine<StreamTarget::Kind::function, plain>, "options"_a, "target"_a);
+  module.def("serve_coroutine", &make_engine<StreamTarget::Kind::coroutine, awaited>, "options"_a,
+             "target"_a);
+  module.def("serve_echo", &make_engine<StreamTarget::Kind::echo, plain>, "options"_a, "target"_a);
+  module.def(
+      "connect",
+      [](const std::string& address, double timeout, const MessageStreamOptions& options) {
+        return unwrap(python::connect(address, nanoseconds(timeout), options));
+      },
+      "address"_a, "timeout"_a, "options"_a);
+}
+
+}  // namespace millrace::bindings
