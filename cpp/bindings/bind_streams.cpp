@@ -47,7 +47,7 @@ Framing make_framing(std::size_t max_bytes, framing::Kind kind, std::uint8_t pre
 
 void bind_options(py::module_& module) {
   using namespace py::literals;
-  py::class_<Framing>(module, "Framing")
+  py::class_<Framing>(module, "Framing", "How a stream of bytes is cut into messages.")
       .def(py::init<>())
       .def_static(
           "lines",
@@ -83,7 +83,9 @@ void bind_options(py::module_& module) {
       .def(py::init<>())
       .def_readwrite("bind", &StreamServerOptions::bind)
       .def_readwrite("recipe", &StreamServerOptions::recipe)
-      .def_readwrite("backlog", &StreamServerOptions::backlog)
+      .def_property(
+          "backlog", [](const StreamServerOptions& one) { return one.listening.backlog; },
+          [](StreamServerOptions& one, int value) { one.listening.backlog = value; })
       .def_readwrite("max_connections", &StreamServerOptions::max_connections)
       .def_readwrite("stream", &StreamServerOptions::stream);
 }
@@ -140,7 +142,8 @@ void bind_streams(py::module_& module) {
   using namespace py::literals;
   bind_options(module);
   bind_conversation(module);
-  module.def("serve_function", &make_engine<StreamTarget::Kind::function, plain>, "options"_a, "target"_a);
+  module.def("serve_function", &make_engine<StreamTarget::Kind::function, plain>, "options"_a,
+             "target"_a);
   module.def("serve_coroutine", &make_engine<StreamTarget::Kind::coroutine, awaited>, "options"_a,
              "target"_a);
   module.def("serve_echo", &make_engine<StreamTarget::Kind::echo, plain>, "options"_a, "target"_a);

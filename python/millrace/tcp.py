@@ -286,6 +286,11 @@ class TcpServer:
     ) -> None:
         if not callable(handler):
             raise TypeError(f"handler is {handler!r}: write def handler(connection, data)")
+        if pattern is not None and not isinstance(pattern, Pattern):
+            raise ValueError(
+                f"pattern={pattern!r}: plain TCP is served by one process in this version; use a "
+                "pattern of threads, such as millrace.patterns.reuseport_shards()"
+            )
         self._handler = handler
         self._pattern = pattern if pattern is not None else patterns.single_thread()
         self._drain_s = seconds(drain)

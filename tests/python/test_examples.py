@@ -16,6 +16,7 @@ PRINTS = {
     "middleware.py": ["200 {'price': 2.5} timed", "404", "200 {'ordered': 3} timed", "at most 10"],
     "background.py": ["201 welcome", "signed up", "sent", "nothing left undone"],
     "custom_pattern.py": ["sharded_workers", "[200, 200, 200, 200, 200, 200, 200, 200, 200]"],
+    "tcp_lines.py": ["listening on 127.0.0.1:", "b'HELLO'"],
     "journey.py": ["400 requests", "queue", "did not occur", "Half of the requests"],
 }
 
