@@ -82,7 +82,7 @@ bool PlainStreamHandler::handle(conn::Conversation& conversation, base::ByteView
     PyErr_WriteUnraisable(target_.get());
     return false;
   }
-  RequestContext const context;
+  RequestContext const context(interpreter_state());
   PyObject* arguments[] = {nullptr, connection->get(), data.get()};
   Ref const answer(PyObject_Vectorcall(target_.get(), arguments + 1,
                                        2 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr));
