@@ -213,7 +213,10 @@ def test_native_routes_need_no_gil(serve, pattern, tmp_path):
 
 def test_all_yields_every_recipe_and_every_way_to_wake_up():
     found = list(patterns.all())
-    assert {pattern.name for pattern in found} == set(patterns._NAMED) - {"multi_process"}
+    assert {pattern.name for pattern in found} == set(patterns._NAMED) - {
+        "multi_process",
+        "subinterpreters",
+    }
     shared = [pattern.wakeup for pattern in found if pattern.accept == "shared_socket"]
     assert sorted(shared) == ["blocking", "epoll", "epoll_exclusive"]
     assert len(set(found)) == len(found)
