@@ -108,6 +108,8 @@ class App:
         self._lifespan: Callable[[App], AbstractAsyncContextManager[Any]] | None = None
         self._lifetimes: list[Lifetime | RemoteLifetime] = []
         self._origin: Origin | None = None
+        # Answers routes for metrics where more is to be told than this process knows.
+        self._metrics_handler: Callable[..., Any] | None = None
         if lifespan is not None:
             self.lifespan(lifespan)
 
@@ -212,7 +214,8 @@ class App:
         """Answer GET of a path with the server's metrics, as Prometheus reads them.
 
         It makes the server count requests by method, status and route. The answer is collected
-        and written natively, on the connection's loop; `Server.metrics` gives the same as values.
+        and written natively, on the connection's loop; where there are worker processes, the sum
+        over all of them comes from the supervisor. `Server.metrics` gives the same as values.
         Middleware does not see it: serve it on an address of its own where others may not read
         it.
 
@@ -382,7 +385,9 @@ class App:
         for prefix, apps, route in self._nested_routes("", ()):
             target: Any = route.handler
             kind = _NATIVE_KINDS.get(type(target))
-            if kind is None:
+            if kind == "metrics" and self._metrics_handler is not None:
+                target, kind = self._metrics_handler, "coroutine"
+            elif kind is None:
                 around = chain.Chain(
                     middleware=tuple(layer for app in apps for layer in app._middleware),
                     errors=tuple(app._errors for app in reversed(apps)),

@@ -12,7 +12,10 @@ from millrace.tables import ShownAsTable, TextTable
 if TYPE_CHECKING:
     from millrace.server import Server
 
-__all__ = ["Family", "Metrics", "Sample", "collect", "merge", "render"]
+__all__ = ["MEDIA_TYPE", "Family", "Metrics", "Sample", "collect", "merge", "render"]
+
+# Of what `render` returns.
+MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ def merge(several: Iterable[Metrics]) -> Metrics:
 def render(metrics: Metrics) -> str:
     """Return Prometheus' text exposition format, version 0.0.4.
 
-    Its media type is ``text/plain; version=0.0.4; charset=utf-8``.
+    Its media type is `MEDIA_TYPE`.
     """
     return _core.render_metrics(_rows(metrics))
 

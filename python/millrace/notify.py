@@ -69,8 +69,13 @@ class Notifier:
     """
 
     def __init__(self, environment: MutableMapping[str, str]) -> None:
-        self._address = _address(environment.pop("NOTIFY_SOCKET", None))
+        name = environment.pop("NOTIFY_SOCKET", None)
+        self._address = _address(name)
         self.watchdog_s = _watchdog_seconds(environment)
+        # What a successor of this process needs to do the same.
+        self.environment = {} if name is None else {"NOTIFY_SOCKET": name}
+        if self.watchdog_s is not None:
+            self.environment["WATCHDOG_USEC"] = str(round(self.watchdog_s * 1e6))
 
     def ready(self, status: str) -> None:
         """It serves."""
@@ -84,17 +89,23 @@ class Notifier:
         """It lets requests finish, and will end."""
         self._send("STOPPING=1", f"STATUS={status}")
 
+    def hand_over(self, pid: int) -> None:
+        """Another process is the service from now on, and has the word: that this one ends must
+        not be taken for the service's end."""
+        self._send(f"MAINPID={pid}", "WATCHDOG=1")  # its own may come just before this
+        self._address = None
+
     def alive(self) -> None:
         """The watchdog's sign of life."""
         self._send("WATCHDOG=1")
 
     def _send(self, *lines: str) -> None:
-        if self._address is None:
+        address = self._address  # another thread may hand over meanwhile
+        if address is None:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
-                out.sendto("\n".join(line.replace("\n", " ") for line in lines).encode(),
-                           self._address)  # fmt: skip
+                out.sendto("\n".join(line.replace("\n", " ") for line in lines).encode(), address)
         except OSError as error:
             _log.warning("cannot notify the service manager: %s", error.strerror or error)
             self._address = None  # once is enough to say so

@@ -142,7 +142,7 @@ def serve(server: Server, *, deaf_to: Collection[signal.Signals] = ()) -> None:
     """
     notifier, before = Notifier(os.environ), predecessor()
     with hear(deaf_to=deaf_to, also=Steering.signals(server)) as signals:
-        steering = Steering(server, signals.wake)
+        steering = Steering(server, notifier, signals.wake)
         with starting():
             if before is not None:
                 server._inherited = before.listeners

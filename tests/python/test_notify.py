@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -40,6 +41,17 @@ def next_message(heard, key):
             return message
 
 
+def all_that_waits(heard):
+    """What has been sent already, as one text."""
+    texts = []
+    heard.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            texts.append(heard.recv(4096).decode())
+    heard.settimeout(PATIENCE_S)
+    return "\n".join(texts)
+
+
 def test_a_service_manager_hears_of_the_whole_life(script, manager):
     heard, name = manager
     program = script(
@@ -60,6 +72,32 @@ def test_a_service_manager_hears_of_the_whole_life(script, manager):
     program.process.send_signal(signal.SIGTERM)
     assert next_message(heard, "STOPPING")["STOPPING"] == "1"
     assert program.finish()[0] == 0
+
+
+def test_a_service_manager_is_told_which_process_takes_over(script, manager):
+    heard, name = manager
+    arguments = ["-m", "millrace", "serve", "hello:app", "--port", "0", "--workers", "2"]
+    program = script(
+        arguments=arguments,
+        files={"hello.py": HELLO},
+        env={"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "1000000"},
+    )
+    serving = next_message(heard, "READY")["STATUS"]
+    program.process.send_signal(signal.SIGHUP)
+    assert next_message(heard, "RELOADING")["RELOADING"] == "1"
+    assert next_message(heard, "READY")["STATUS"] == serving
+    program.line_with("all workers are new")
+    program.process.send_signal(signal.SIGUSR2)
+    successor = int(next_message(heard, "MAINPID")["MAINPID"])
+    try:
+        assert successor != program.process.pid
+        assert program.process.wait(PATIENCE_S) == 0
+        said = all_that_waits(heard)  # the old one is gone, and has not spoken of an end
+        assert "STOPPING" not in said
+        assert next_message(heard, "WATCHDOG") == {"WATCHDOG": "1"}  # so this is the successor's
+    finally:
+        os.kill(successor, signal.SIGTERM)
+    assert next_message(heard, "STOPPING")["STOPPING"] == "1"
 
 
 def test_the_variables_are_not_for_children():

@@ -15,6 +15,10 @@ __all__ = ["Channel"]
 
 _LENGTH = struct.Struct("!I")
 
+# Where so many bytes wait for an end that takes none, it is hung: what else there is to say to it
+# is dropped, in whole messages.
+MOST_UNSENT = 1 << 20
+
 
 class Channel:
     """One end of the pair. `send` is for any thread, the rest for one."""
@@ -23,20 +27,33 @@ class Channel:
         self._socket = end
         self._sending = threading.Lock()
         self._received = bytearray()
+        self._unsent = bytearray()
 
     def fileno(self) -> int:
         """Return the descriptor, for a selector."""
         return self._socket.fileno()
 
     def send(self, message: dict[str, Any]) -> bool:
-        """Send one message; False where the other end is gone, or takes nothing any more."""
+        """Send one message; False where the other end is gone, or takes nothing any more.
+
+        What it has no room for yet waits for `flush`, or for the next message.
+        """
         body = json.dumps(message).encode()
         with self._sending:
-            try:
-                self._socket.sendall(_LENGTH.pack(len(body)) + body)
-            except OSError:  # BlockingIOError of one that takes no more included
+            if len(self._unsent) >= MOST_UNSENT:
                 return False
-        return True
+            self._unsent += _LENGTH.pack(len(body)) + body
+            return self._flush()
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether something waits for room at the other end."""
+        return bool(self._unsent)
+
+    def flush(self) -> None:
+        """Send what waits, as much as there is room for."""
+        with self._sending:
+            self._flush()
 
     def receive(self) -> list[dict[str, Any]] | None:
         """Return the messages that have come, waiting for more where the socket blocks.
@@ -57,6 +74,17 @@ class Channel:
     def close(self) -> None:
         """Close this end."""
         self._socket.close()
+
+    def _flush(self) -> bool:
+        try:
+            while self._unsent:
+                del self._unsent[: self._socket.send(self._unsent)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._unsent.clear()
+            return False
+        return True
 
     def _whole_messages(self) -> list[dict[str, Any]]:
         messages, buffer, at = [], self._received, 0

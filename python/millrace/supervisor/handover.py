@@ -13,6 +13,7 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from millrace.errors import WorkerFailed
@@ -54,8 +55,10 @@ def predecessor() -> Predecessor | None:
     return found
 
 
-def start_successor(listeners: Lent, start_timeout: float) -> int:
+def start_successor(listeners: Lent, start_timeout: float, environment: Mapping[str, str]) -> int:
     """Start this program anew with our sockets, wait until it serves, and return its process id.
+
+    `environment` is added to what it inherits.
 
     Raises
     ------
@@ -67,7 +70,7 @@ def start_successor(listeners: Lent, start_timeout: float) -> int:
         message = json.dumps({"listeners": listeners, "pipe": theirs})
         process = subprocess.Popen(
             [sys.executable, *sys.orig_argv[1:]],
-            env={**os.environ, VARIABLE: message},
+            env={**os.environ, **environment, VARIABLE: message},
             pass_fds=[theirs, *(fd for row in listeners.values() for fd in row)],
         )
         os.close(theirs)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from millrace.errors import WorkerFailed
+from millrace.notify import Notifier
 from millrace.patterns import MultiProcess
 from millrace.server import Server
 from millrace.supervisor.handover import start_successor
@@ -25,12 +26,17 @@ class Steering:
     ----------
     server:
         What is steered.
+    notifier:
+        Tells a service manager of a roll, and of the successor.
     time_to_stop:
         Called when a successor serves, and when the workers were given up.
     """
 
-    def __init__(self, server: Server, time_to_stop: Callable[[], None]) -> None:
+    def __init__(
+        self, server: Server, notifier: Notifier, time_to_stop: Callable[[], None]
+    ) -> None:
         self._server = server
+        self._notifier = notifier
         self._time_to_stop = server._when_failed = time_to_stop
         self._busy = threading.Lock()
         self.numbers = Steering.signals(server)
@@ -60,7 +66,11 @@ class Steering:
 
     def _roll(self) -> None:
         _log.info("SIGHUP: new workers take over, one by one")
-        self._server.roll()
+        self._notifier.reloading()
+        try:
+            self._server.roll()
+        finally:
+            self._notifier.ready(f"serving on {', '.join(self._server.urls)}")
         _log.info("all workers are new")
 
     def _succeed(self) -> None:
@@ -68,7 +78,8 @@ class Steering:
         supervisor = self._server._supervisor()
         pattern = self._server.pattern
         assert isinstance(pattern, MultiProcess)
-        pid = start_successor(supervisor.lent(), pattern.start_timeout)
+        pid = start_successor(supervisor.lent(), pattern.start_timeout, self._notifier.environment)
+        self._notifier.hand_over(pid)
         supervisor.keeps_paths = True
         _log.info("the new supervisor (pid %d) serves; this one leaves", pid)
         self.idle = "one_more"

@@ -45,6 +45,15 @@ _NO_LIMIT_S = 1e9
 _SLICE_S = 0.1
 
 
+@dataclass(frozen=True)
+class _Scrape:
+    """A worker that was asked for the metrics of all."""
+
+    worker: WorkerProcess
+    reported: Future[None]  # all workers have
+    until: float  # after that the last reports count
+
+
 @dataclass
 class _Slot:
     """What a place remembers of its workers that are gone."""
@@ -92,6 +101,7 @@ class Supervisor:
         self._started: Future[None] = Future()
         self._rolls: list[Future[None]] = []
         self._questions: dict[int, tuple[set[int], Future[None]]] = {}
+        self._scrapes: list[_Scrape] = []  # one of each worker at most
         self._numbers = itertools.count(1)
         self._all_gone = threading.Event()
         self._must_end = False
@@ -251,24 +261,8 @@ class Supervisor:
 
     def _ask(self, what: str, patience: float = _ANSWER_S) -> None:
         """Ask every worker for a report, and wait a moment for the answers."""
-        answered: Future[None] = Future()
-
-        def ask() -> None:
-            number = next(self._numbers)
-            asked = {
-                one.number
-                for one in self._workers.values()
-                if self._fleet.members[one.number].state is not State.STARTING
-                and one.channel.send({"ask": what, "number": number})
-            }
-            if asked:
-                self._questions[number] = (asked, answered)
-            else:
-                answered.set_result(None)
-
-        self._do(ask)
         with contextlib.suppress(NotYet):
-            answered.result(patience)
+            self._do(lambda: self._ask_all(what)).result(patience)
 
     def _do(self, command: Callable[[], T]) -> T:
         """Run something on the supervisor's thread, and return what it does."""
@@ -306,6 +300,7 @@ class Supervisor:
                 self._follow(self._fleet.take_actions())
                 self._tell_waiters()
                 self._wait()
+                self._answer_scrapes()
             self._run_commands()
         self._tell_waiters(is_over=True)
 
@@ -313,11 +308,21 @@ class Supervisor:
         is_ending = len(self._selector.get_map()) - 1 < len(self._workers)
         until = max(0.0, self._fleet.next_event() - time.monotonic())
         timeout = _SHORT_TURN_S if is_ending else min(until, _TURN_S)
-        for key, _ in self._selector.select(timeout):
+        self._watch_for_room()
+        for key, events in self._selector.select(timeout):
             if key.data is None:
                 os.eventfd_read(self._wake_fd)
-            else:
+                continue
+            if events & selectors.EVENT_WRITE:
+                key.data.channel.flush()
+            if events & selectors.EVENT_READ:
                 self._listen_to(key.data)
+
+    def _watch_for_room(self) -> None:
+        for key in list(self._selector.get_map().values()):
+            if key.data is not None:
+                room = selectors.EVENT_WRITE if key.data.channel.has_unsent else 0
+                self._selector.modify(key.fileobj, selectors.EVENT_READ | room, key.data)
 
     def _run_commands(self) -> None:
         try:
@@ -383,6 +388,9 @@ class Supervisor:
             worker.under_way = [(what, since) for what, since in message["under_way"]]
         if "answer" in message:
             self._answered(message["answer"], number)
+        if "metrics" in message:
+            scrape = _Scrape(worker, self._ask_all("metrics"), now + _ANSWER_S)
+            self._scrapes.append(scrape)
         if "ready" in message:
             _log.debug("worker %d (pid %d) is ready", worker.slot + 1, worker.pid)
             self._fleet.ready(number, now)
@@ -391,12 +399,36 @@ class Supervisor:
         if "failed" in message:
             worker.failure, worker.traceback = message["failed"], message["traceback"]
 
+    def _ask_all(self, what: str) -> Future[None]:
+        """Ask every worker for a report; done when all have answered or are gone."""
+        answered: Future[None] = Future()
+        number = next(self._numbers)
+        asked = {
+            one.number
+            for one in self._workers.values()
+            if self._fleet.members[one.number].state is not State.STARTING
+            and one.channel.send({"ask": what, "number": number})
+        }
+        if asked:
+            self._questions[number] = (asked, answered)
+        else:
+            answered.set_result(None)
+        return answered
+
     def _answered(self, question: int, number: int) -> None:
         asked, answered = self._questions.get(question, (set(), None))
         asked.discard(number)
         if not asked and answered is not None:
             del self._questions[question]
             answered.set_result(None)
+
+    def _answer_scrapes(self) -> None:
+        now = time.monotonic()
+        for scrape in list(self._scrapes):
+            if scrape.reported.done() or now >= scrape.until:
+                self._scrapes.remove(scrape)
+                text = _core.render_metrics(_core.merge_metrics(self._all_metrics()))
+                scrape.worker.channel.send({"metrics": text})
 
     def _reap(self) -> None:
         for worker in list(self._workers.values()):

@@ -20,6 +20,7 @@ from millrace import logs, process
 from millrace.app import App
 from millrace.server import Server
 from millrace.supervisor.channel import Channel
+from millrace.supervisor.fleet_metrics import FleetMetrics
 from millrace.supervisor.log_lines import Forwarder
 from millrace.supervisor.luggage import Luggage, unpack
 from millrace.supervisor.totals import journey_message
@@ -46,6 +47,8 @@ class Worker:
         self._logs = logs
         # What the main thread wakes for. No Event: a signal's handler may interrupt its reader.
         self._calls: SimpleQueue[str] = SimpleQueue()
+        # By way of the main thread, which may wait for a supervisor that is busy; loops may not.
+        self._metrics = FleetMetrics(ask=lambda: self._calls.put("metrics"))
         self._leaving = threading.Lock()
         self._server: Server | None = None
 
@@ -53,7 +56,9 @@ class Worker:
         """Serve until it is told to leave, or the supervisor is gone."""
         threading.Thread(target=self._listen, name="millrace-channel", daemon=True).start()
         try:
-            self._server = Server(_app(luggage), bind=bind, **luggage.options).start()
+            app = _app(luggage)
+            app._metrics_handler = self._metrics.answer
+            self._server = Server(app, bind=bind, **luggage.options).start()
         except BaseException as error:
             self.fail(error)
         self._logs.on_record = lambda: self._calls.put("log")
@@ -63,7 +68,9 @@ class Worker:
                 self._channel.send({"leaving": True})
                 self._leave(None, idle="one_more")
             self._send_logs()
-            if call == "report":
+            if call == "metrics":
+                self._channel.send({"metrics": True})
+            elif call == "report":
                 self._channel.send({"report": self._report()})
         self._send_logs()
         self._channel.send({"report": self._report(), "left": True})
@@ -105,6 +112,8 @@ class Worker:
             self._server.hurry()
         elif "reopen" in message:
             logs.reopen_logs()
+        elif "metrics" in message:
+            self._metrics.tell(message["metrics"])
         elif "ask" in message:
             if message["ask"] == "reset_journey" and self._server is not None:
                 self._server.reset_journey()
