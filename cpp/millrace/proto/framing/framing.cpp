@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <utility>
 
 namespace millrace::framing {
@@ -13,6 +14,9 @@ namespace {
 
 // What is held between messages is given back when it has grown beyond this.
 constexpr std::size_t kept_bytes = 4096;
+
+// Of max_bytes: with a frame added it is still a size.
+constexpr std::size_t largest_limit = std::numeric_limits<std::size_t>::max() / 2;
 
 std::uint64_t largest_length(std::uint8_t prefix_bytes) {
   return prefix_bytes >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * prefix_bytes)) - 1;
@@ -42,6 +46,10 @@ base::Status check(const Framing& framing) {
   if (framing.kind == Kind::none) return {};
   if (framing.max_bytes == 0)
     return base::failure(Errc::invalid_option, {}, "max_bytes is 0: allow at least one byte");
+  if (framing.max_bytes > largest_limit)
+    return base::failure(Errc::invalid_option, {},
+                         "max_bytes " + std::to_string(framing.max_bytes) + " is no limit: use " +
+                             std::to_string(largest_limit) + " at most");
   if (framing.kind == Kind::lines) return {};
   constexpr std::array sizes{1, 2, 4, 8};
   auto const size = framing.prefix_bytes;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <vector>
 
 namespace millrace::framing {
@@ -148,6 +149,10 @@ TEST(Check, RefusesWhatCannotWork) {
   EXPECT_FALSE(check(prefixed(1, 256)));
   EXPECT_FALSE(check(prefixed(3, 10)));
   EXPECT_FALSE(check(lines(0)));
+  auto const most = std::numeric_limits<std::size_t>::max() / 2;
+  EXPECT_TRUE(check(lines(most)));
+  EXPECT_FALSE(check(lines(most + 1)));
+  EXPECT_FALSE(check(prefixed(8, most + 1)));
   EXPECT_TRUE(check({}));
 }
 
