@@ -2,6 +2,7 @@
 // parsing to speak of. What it costs is nearly all the kernel's, so a ratio says what a server adds.
 //
 // usage: raw_loop PORT RESPONSE_BODY_BYTES REQUEST_BODY_BYTES
+//        raw_loop PORT echo        plain TCP: what a read brings is sent back
 //
 // Clients are the suite's own, so it leans on them: a request head arrives in one read, requests
 // are not pipelined, a request body is always REQUEST_BODY_BYTES long, an answer fits the socket's
@@ -20,6 +21,9 @@ enum { max_descriptors = 65536, max_events = 256 };
 static size_t bytes_missing[max_descriptors];  // of the request under way, per descriptor
 static char received[65536];
 static char answer[65536];
+static size_t answer_size;
+static size_t request_body;
+static int sends_back;
 
 static int make_listener(int port) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((unsigned short)port)};
@@ -44,7 +48,7 @@ static void watch(int epoll, int descriptor) {
 }
 
 // Whether these bytes end a request. Without request bodies every read is one request.
-static int completes_request(int descriptor, size_t size, size_t request_body) {
+static int completes_request(int descriptor, size_t size) {
   if (request_body == 0) return 1;
   if (bytes_missing[descriptor] == 0) {
     char const* const blank = memmem(received, size, "\r\n\r\n", 4);
@@ -53,6 +57,13 @@ static int completes_request(int descriptor, size_t size, size_t request_body) {
   }
   bytes_missing[descriptor] -= size < bytes_missing[descriptor] ? size : bytes_missing[descriptor];
   return bytes_missing[descriptor] == 0;
+}
+
+// Whether the client can go on.
+static int serve(int descriptor, size_t size) {
+  if (sends_back) return send(descriptor, received, size, MSG_NOSIGNAL) == (ssize_t)size;
+  if (!completes_request(descriptor, size)) return 1;
+  return send(descriptor, answer, answer_size, MSG_NOSIGNAL) == (ssize_t)answer_size;
 }
 
 static size_t compose_answer(size_t body) {
@@ -67,9 +78,12 @@ static size_t compose_answer(size_t body) {
 }
 
 int main(int argc, char** argv) {
-  if (argc != 4) return 2;
-  size_t const answer_size = compose_answer((size_t)atol(argv[2]));
-  size_t const request_body = (size_t)atol(argv[3]);
+  sends_back = argc == 3 && strcmp(argv[2], "echo") == 0;
+  if (!sends_back) {
+    if (argc != 4) return 2;
+    answer_size = compose_answer((size_t)atol(argv[2]));
+    request_body = (size_t)atol(argv[3]);
+  }
   int const listener = make_listener(atoi(argv[1]));
   int const epoll = epoll_create1(0);
   watch(epoll, listener);
@@ -84,12 +98,7 @@ int main(int argc, char** argv) {
         continue;
       }
       ssize_t const size = recv(descriptor, received, sizeof received, 0);
-      if (size <= 0) {
-        close(descriptor);
-      } else if (completes_request(descriptor, (size_t)size, request_body) &&
-                 send(descriptor, answer, answer_size, MSG_NOSIGNAL) != (ssize_t)answer_size) {
-        close(descriptor);
-      }
+      if (size <= 0 || !serve(descriptor, (size_t)size)) close(descriptor);
     }
   }
 }

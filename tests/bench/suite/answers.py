@@ -2,8 +2,9 @@
 
 import http.client
 import json
+import socket
 
-from suite.rows import Row
+from suite.rows import Message, Row
 
 TIMEOUT_S = 5
 
@@ -22,6 +23,9 @@ def check_answer(row: Row, port: int, *, body_matters: bool = True) -> None:
     WrongAnswer
         Status, body or headers differ from the row's, or no answer came.
     """
+    if isinstance(row.request, Message):
+        _check_echo(row.request, port)
+        return
     headers = dict(line.split(": ", 1) for line in row.request.headers)
     body = b"x" * row.request.body_bytes or None
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
@@ -42,6 +46,18 @@ def check_answer(row: Row, port: int, *, body_matters: bool = True) -> None:
     for name, value in row.answer.headers:
         if response.getheader(name) != value:
             raise WrongAnswer(f"header {name} is {response.getheader(name)!r}, not {value!r}")
+
+
+def _check_echo(message: Message, port: int) -> None:
+    sent = bytes(i % 256 for i in range(message.size))
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S) as connection:
+            connection.sendall(sent)
+            received = connection.makefile("rb").read(message.size)
+    except OSError as error:
+        raise WrongAnswer(f"no echo: {error!r}") from error
+    if received != sent:
+        raise WrongAnswer(f"wrong echo: {received[:60]!r}")
 
 
 def _is_expected(received: bytes, expected: bytes | dict[str, object]) -> bool:

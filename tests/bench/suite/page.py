@@ -20,6 +20,8 @@ then rounds that visit the servers in turn; every server whose turn it is not is
 some spin while idle. Before each run the answer is checked; a run in which the load generator saw
 an error counts for nothing. Each ratio is taken to the raw loop of the same round: a few lines of C
 on epoll without parsing, that is, nearly the kernel's own price of the same input and output.
+Plain TCP, which wrk does not speak, is loaded by a client of the suite's own: as many connections,
+one message at a time on each.
 "core busy" below 100 % means that the load generator was the limit, not the server.
 
 Every server answers the same bytes to the same request, with the setting its documentation

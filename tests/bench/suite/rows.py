@@ -8,6 +8,7 @@ from dataclasses import dataclass
 HELLO = b"Hello, World!"
 BODY_BYTES = 10_240
 BIG_BODY = b"x" * BODY_BYTES
+MESSAGE_BYTES = 64
 
 # With Host these are ten, as a browser sends them.
 BROWSER_HEADERS = (
@@ -36,6 +37,13 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Message:
+    """Plain TCP in place of HTTP: what is sent over and over, and must come back the same."""
+
+    size: int = MESSAGE_BYTES
+
+
+@dataclass(frozen=True)
 class Answer:
     """What must come back before a server is measured: bytes, or JSON with equal contents."""
 
@@ -59,7 +67,7 @@ class Bound:
 class Row:
     name: str
     title: str
-    request: Request
+    request: Request | Message
     bound: Bound
     answer: Answer = Answer()
     ours: str = "millrace"
@@ -137,5 +145,21 @@ ROWS = (
         "connection flood: connect, one request to a native route, close",
         Request("/", headers=("Connection: close",)),
         Bound(to_native=1.1),
+    ),
+    Row(
+        "tcp-native",
+        "TCP native echo of 64-byte messages",
+        Message(),
+        Bound(to_floor=1.15),
+        ours="millrace/tcp-native",
+        floor="raw loop/tcp",
+    ),
+    Row(
+        "tcp-function",
+        "TCP Python function, which returns the 64 bytes it is given",
+        Message(),
+        Bound(to_floor=1.15),
+        ours="millrace/tcp-function",
+        floor="raw loop/tcp",
     ),
 )

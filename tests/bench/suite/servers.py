@@ -53,9 +53,20 @@ def _raw_loop(response_body: int, request_body: int) -> Callable[[Tools, int], l
     return command
 
 
+def _raw_echo(tools: Tools, port: int) -> list[str]:
+    return [str(tools.raw_loop()), str(port), "echo"]
+
+
 def _millrace(mode: str) -> Callable[[Tools, int], list[str]]:
     def command(tools: Tools, port: int) -> list[str]:
         return [tools.python, str(SCRIPTS / "millrace_app.py"), str(port), mode]
+
+    return command
+
+
+def _millrace_tcp(mode: str) -> Callable[[Tools, int], list[str]]:
+    def command(tools: Tools, port: int) -> list[str]:
+        return [tools.python, str(SCRIPTS / "millrace_tcp.py"), str(port), mode]
 
     return command
 
@@ -109,6 +120,7 @@ SERVERS = (
     Server("raw loop", Family.FLOOR, _raw_loop(len(HELLO), 0), SMALL_ROWS, "epoll, one thread"),
     Server("raw loop/body", Family.FLOOR, _raw_loop(BODY_BYTES, 0), frozenset({"body"})),
     Server("raw loop/echo", Family.FLOOR, _raw_loop(BODY_BYTES, BODY_BYTES), frozenset({"echo"})),
+    Server("raw loop/tcp", Family.FLOOR, _raw_echo, frozenset({"tcp-native", "tcp-function"})),
     Server("millrace", Family.MILLRACE, _millrace("routes"), MILLRACE_ROWS, "single_thread()"),
     Server(
         "millrace/middleware",
@@ -119,6 +131,18 @@ SERVERS = (
     Server("millrace/log", Family.MILLRACE, _millrace("log"), frozenset({"log"})),
     Server("millrace/metrics", Family.MILLRACE, _millrace("metrics"), frozenset({"metrics"})),
     Server("millrace/queue", Family.MILLRACE, _millrace("queue"), frozenset({"queue"})),
+    Server(
+        "millrace/tcp-native",
+        Family.MILLRACE,
+        _millrace_tcp("native"),
+        frozenset({"tcp-native"}),
+    ),
+    Server(
+        "millrace/tcp-function",
+        Family.MILLRACE,
+        _millrace_tcp("function"),
+        frozenset({"tcp-function"}),
+    ),
     Server(
         "nginx",
         Family.NATIVE,

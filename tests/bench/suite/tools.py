@@ -50,8 +50,16 @@ class Tools:
         return found
 
     def raw_loop(self) -> Path:
-        """The floor, compiled when its source is newer."""
-        source, binary = BENCH / "raw_loop.c", self.build / "raw_loop"
+        """The floor."""
+        return self._compiled("raw_loop")
+
+    def message_client(self) -> Path:
+        """The load of the plain TCP rows."""
+        return self._compiled("message_client")
+
+    def _compiled(self, name: str) -> Path:
+        """A program of one source file, compiled when that is newer."""
+        source, binary = BENCH / f"{name}.c", self.build / name
         if binary.exists() and binary.stat().st_mtime > source.stat().st_mtime:
             return binary
         self.build.mkdir(parents=True, exist_ok=True)
@@ -59,7 +67,7 @@ class Tools:
         command = [compiler, "-O2", "-Wall", "-Wextra", "-Werror", str(source), "-o", str(binary)]
         done = _run(command, COMPILE_TIMEOUT_S)
         if done.returncode != 0:
-            raise Unavailable(f"raw_loop.c does not compile: {_last_line(done.stderr)}")
+            raise Unavailable(f"{name}.c does not compile: {_last_line(done.stderr)}")
         return binary
 
     def install_peers(self) -> None:

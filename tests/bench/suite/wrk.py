@@ -1,11 +1,14 @@
-"""The load: wrk, one thread, 64 keep-alive connections, on the core the server does not have."""
+"""The load: wrk, one thread, 64 keep-alive connections, on the core the server does not have.
+
+Plain TCP, which wrk does not speak, is loaded alike by `message_client.c`.
+"""
 
 import json
 import subprocess
 from dataclasses import dataclass
 
 from suite.children import on_core
-from suite.rows import Request
+from suite.rows import Message, Request
 from suite.tools import BENCH, Tools
 
 CONNECTIONS = 64
@@ -28,7 +31,10 @@ class Load:
     p99_us: float
 
 
-def command(tools: Tools, request: Request, port: int, seconds: int) -> list[str]:
+def command(tools: Tools, request: Request | Message, port: int, seconds: int) -> list[str]:
+    if isinstance(request, Message):
+        client = str(tools.message_client())
+        return [client, str(port), str(CONNECTIONS), str(request.size), str(seconds)]
     # fmt: off
     return [
         tools.program("wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency",
@@ -38,7 +44,7 @@ def command(tools: Tools, request: Request, port: int, seconds: int) -> list[str
     # fmt: on
 
 
-def run(tools: Tools, request: Request, port: int, seconds: int, core: int) -> Load:
+def run(tools: Tools, request: Request | Message, port: int, seconds: int, core: int) -> Load:
     """Load a server for a while.
 
     Raises
@@ -57,15 +63,15 @@ def run(tools: Tools, request: Request, port: int, seconds: int, core: int) -> L
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise LoadFailed(f"wrk did not end {GRACE_S} s after its time") from error
+        raise LoadFailed(f"the load did not end {GRACE_S} s after its time") from error
     return parse(done.stdout)
 
 
 def parse(output: str) -> Load:
-    """The line of JSON that the Lua script prints."""
+    """The line of JSON that the Lua script, or the client of plain TCP, prints."""
     lines = [line for line in output.splitlines() if line.startswith('{"requests"')]
     if not lines:
-        raise LoadFailed("wrk printed no numbers")
+        raise LoadFailed("the load generator printed no numbers")
     numbers: dict[str, int] = json.loads(lines[-1])
     errors = {name: numbers[name] for name in ERRORS if numbers[name]}
     if errors:
