@@ -6,6 +6,7 @@
 #include "seconds.hpp"
 
 #include "millrace/conn/connection_report.hpp"
+#include "millrace/observe/log_escape.hpp"
 
 namespace py = pybind11;
 
@@ -18,6 +19,13 @@ using State = ConnectionReport::State;
 
 constexpr EnumNames<State, 3> states{
     {{State::idle, "idle"}, {State::answering, "answering"}, {State::sending, "sending"}}};
+
+// unix(7): a name may be any bytes, and a client chooses its own.
+std::string printable(base::ByteView text) {
+  std::string escaped;
+  observe::append_escaped(escaped, text);
+  return escaped;
+}
 
 template <auto field, class Class>
 void in_seconds(py::class_<Class>& to, const char* name) {
@@ -55,7 +63,8 @@ void bind_connections(py::module_& module) {
   bind_tcp_report(module);
   py::class_<ConnectionReport> report(module, "ConnectionReport");
   report.def_readonly("id", &ConnectionReport::id)
-      .def_readonly("peer", &ConnectionReport::peer)
+      .def_property_readonly("peer",
+                             [](const ConnectionReport& one) { return printable(one.peer); })
       .def_readonly("loop", &ConnectionReport::loop)
       .def_readonly("requests", &ConnectionReport::requests)
       .def_property_readonly("state",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -257,13 +258,23 @@ def _each_line(
     return run
 
 
+_SPECIAL = re.compile(r'["\\]|[^ -~]')
+
+
+def _escaped(text: str) -> str:
+    """Return what a client sent as text that cannot leave its place, as the native formats do."""
+    return _SPECIAL.sub(
+        lambda found: "\\" + found[0] if found[0] in '"\\' else f"\\x{ord(found[0]):02x}", text
+    )
+
+
 def _record(request: dict[str, Any]) -> None:
     """Log one request; its parts are the record's attributes too, for formatters and filters."""
     _access_log.info(
         '%s - "%s %s %s" %d',
         request["client"],
-        request["method"],
-        request["target"],
+        _escaped(request["method"]),
+        _escaped(request["target"]),
         request["protocol"],
         request["status"],
         extra=request,
@@ -276,8 +287,8 @@ def _tell_slow(request: dict[str, Any]) -> None:
     others = f"; {request['suppressed']} more were not told" if request["suppressed"] else ""
     _slow_log.warning(
         "slow request: %s %s %s took %s: %s%s",
-        request["method"],
-        request["target"],
+        _escaped(request["method"]),
+        _escaped(request["target"]),
         request["status"] or "without an answer",
         human.duration(request["duration"] * 1e-9),
         journey,

@@ -139,6 +139,20 @@ def test_unix_connections_have_no_tcp_info(serve, tmp_path):
         assert "unix:" in repr(server.connections())
 
 
+@pytest.mark.parametrize(
+    ("name", "peer"), [(b"\0\xff\n", r"unix:@\xff\x0a"), (b'\0a"b', r"unix:@a\"b")]
+)
+def test_the_name_of_a_unix_client_is_shown_escaped(serve, tmp_path, name, peer):
+    app, _ = app_with_a_gate()
+    server = serve(app, bind=f"unix:{tmp_path}/socket")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.bind(name)
+        client.connect(f"{tmp_path}/socket")
+        (one,) = wait_for(server.connections)
+        assert one.peer == peer
+        assert peer in repr(server.connections())
+
+
 def test_a_handler_cannot_ask_its_own_loop(serve):
     app = mr.App()
 

@@ -362,7 +362,8 @@ void ServerConnection::release_all_done(Time written) {
 }
 
 const std::string& ServerConnection::client() {
-  if (client_.empty()) client_ = pump_.peer().host();
+  // A Unix client's name is a path of its own choice, and no address.
+  if (client_.empty() && !pump_.peer().is_unix()) client_ = pump_.peer().host();
   return client_;
 }
 

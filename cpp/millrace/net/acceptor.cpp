@@ -123,7 +123,7 @@ struct Arrivals {
   void take_over(Reactor& reactor);
 
   std::mutex lock;
-  std::condition_variable stop_asked, stopped;
+  std::condition_variable stop_asked, stopped, taken_over;
   std::vector<Arrival> waiting;
   std::uint64_t failures = 0;           // for the loop to count
   std::atomic<bool> must_stop = false;  // written under the lock
@@ -139,6 +139,7 @@ void Arrivals::take_over(Reactor& reactor) {
     batch.swap(waiting);
     reactor.counters().accept_failures.add(std::exchange(failures, 0));
   }
+  taken_over.notify_one();
   reactor.counters().accepts.add(batch.size());
   for (auto const& [descriptor, peer] : batch) on_accept(descriptor, peer);
 }
@@ -177,6 +178,7 @@ class BlockingAcceptor final : public Acceptor {
   void await_connection();
   void pause_accepting();
   void hand_over(std::optional<Arrivals::Arrival> arrival);
+  void await_room();
 
   Reactor& reactor_;
   const ListenSocket& socket_;
@@ -192,6 +194,7 @@ void BlockingAcceptor::end_thread() {
     std::unique_lock guard(arrivals_->lock);
     arrivals_->must_stop = true;
     arrivals_->stop_asked.notify_all();
+    arrivals_->taken_over.notify_one();
     while (!arrivals_->has_stopped) {
       interruption.hit(thread_);
       arrivals_->stopped.wait_for(guard, std::chrono::milliseconds(1));
@@ -208,6 +211,7 @@ void BlockingAcceptor::accept_until_stopped() {
     if (arrival.descriptor >= 0) {
       arrival.peer.ready = Reactor::clock();
       hand_over(arrival);
+      await_room();
     } else if (errno == EAGAIN) {
       await_connection();
     } else if (errno != EINTR && errno != ECONNABORTED) {
@@ -246,6 +250,12 @@ void BlockingAcceptor::hand_over(std::optional<Arrivals::Arrival> arrival) {
   }
   if (is_first)
     reactor_.post([&reactor = reactor_, arrivals = arrivals_] { arrivals->take_over(reactor); });
+}
+
+void BlockingAcceptor::await_room() {
+  std::unique_lock guard(arrivals_->lock);
+  arrivals_->taken_over.wait(
+      guard, [this] { return arrivals_->waiting.size() < most_arrivals || arrivals_->must_stop; });
 }
 
 }  // namespace

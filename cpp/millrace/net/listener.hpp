@@ -1,6 +1,7 @@
 // Listening sockets, and the three ways a loop can hear of a new connection.
 #pragma once
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -116,6 +117,10 @@ class Acceptor {
 // Connections that an acceptor takes per wake-up while it is alone on its socket. One that shares
 // its socket takes one at a time: what it leaves wakes another loop, so that a burst spreads.
 constexpr int accepts_per_wakeup = 16;
+// Connections that a thread of its own has accepted for a loop that is busy. At this many it waits,
+// and more stay in the kernel's queue: there the backlog bounds them, they cost no descriptor, and
+// loops that are not busy can take them.
+constexpr std::size_t most_arrivals = 64;
 // After EMFILE, ENFILE, ENOBUFS or ENOMEM nothing is accepted for this long, so that a full
 // descriptor table does not spin the loop. The connections wait in the kernel's queue.
 constexpr base::Duration accept_pause = base::milliseconds(100);

@@ -29,10 +29,10 @@ void LineQueue::Ring::put(base::ByteView line) {
   auto const first = std::min(line.size(), size_ - at);
   std::memcpy(bytes_.get() + at, line.data(), first);
   std::memcpy(bytes_.get(), line.data() + first, line.size() - first);
+  lines_.add();  // before the reader can lose it
   // Before the look at the bell, which the reader takes back before it looks here: one of the two
   // sees the other.
   put_.store(put + line.size(), std::memory_order_seq_cst);
-  lines_.add();
   queue_.ring_bell(waiting + line.size() > size_ / 2);
 }
 
@@ -85,7 +85,8 @@ bool LineQueue::wait() {
 
 std::string LineQueue::take() {
   std::string batch;
-  if (wait()) take_all(batch);
+  // The bell may have been for a line that was dropped, or was taken already.
+  while (batch.empty() && wait()) take_all(batch);
   return batch;
 }
 
@@ -103,6 +104,7 @@ LineQueue::Ended LineQueue::write_to(int descriptor) {
 }
 
 bool LineQueue::write(int descriptor, base::ByteView batch) {
+  auto const size = batch.size();
   std::string whole;
   if (torn_) {  // the half line gets its end, so that it cannot swallow the next one
     whole.append("\n").append(batch);
@@ -122,6 +124,7 @@ bool LineQueue::write(int descriptor, base::ByteView batch) {
     constexpr int patience_ms = 100;
     if (error_ == EAGAIN && ::poll(&ready, 1, patience_ms) > 0 && (ready.revents & POLLOUT))
       continue;
+    if (batch.size() > size) batch.remove_prefix(1);  // the end of a line that is counted already
     lost_.add(static_cast<std::uint64_t>(std::count(batch.begin(), batch.end(), '\n')));
     return false;
   }
@@ -153,9 +156,11 @@ bool LineQueue::is_closed() const {
 }
 
 std::uint64_t LineQueue::lines() const {
+  // First: what is lost between the two looks is among the lines then.
+  auto const lost = lost_.get();
   std::uint64_t sum = 0;
   for (auto const& ring : rings_) sum += ring->lines_.get();
-  return sum - lost_.get();
+  return sum - std::min(lost, sum);
 }
 
 std::uint64_t LineQueue::dropped() const {

@@ -10,6 +10,10 @@ namespace {
 constexpr std::string_view common = R"(%h %l %u %t "%r" %>s %b)";
 constexpr std::string_view combined = R"(%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i")";
 
+// strftime's %b is in the language that the application has chosen.
+constexpr std::string_view months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+
 std::string formatted(const char* pattern, const std::tm& time) {
   char text[64];
   return {text, std::strftime(text, sizeof text, pattern, &time)};
@@ -56,7 +60,9 @@ void LogClock::refresh() {
   std::tm local{}, utc{};
   ::localtime_r(&now, &local);
   ::gmtime_r(&now, &utc);
-  common_ = formatted("[%d/%b/%Y:%H:%M:%S %z]", local);
+  common_ = formatted("[%d/", local);
+  common_ += months[local.tm_mon];
+  common_ += formatted("/%Y:%H:%M:%S %z]", local);
   iso_ = formatted("%Y-%m-%dT%H:%M:%SZ", utc);
 }
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -19,9 +20,9 @@ struct Told {
   std::size_t silent_loops = 0;  // they did not answer in time: something blocks them
 };
 
-// Calls list(index, items) on every loop, one after the other as they come to it. Any thread but a
-// loop's, while the loops run. What `list` refers to outlives the loops: it may be called later
-// than the deadline.
+// Calls list(index, items) on every loop as it comes to it, each with items of its own. Any thread
+// but a loop's, while the loops run. What `list` refers to outlives the loops: it may be called
+// later than the deadline.
 template <class Item, class List>
 Told<Item> ask_loops(Loops& loops, base::Time deadline, List list) {
   struct Answers {
@@ -35,8 +36,10 @@ Told<Item> ask_loops(Loops& loops, base::Time deadline, List list) {
   answers->missing = loops.size();
   for (std::size_t i = 0; i < loops.size(); ++i) {
     loops[i].post([answers, list, i] {
-      std::lock_guard const guard(answers->lock);
-      list(i, answers->items);
+      std::vector<Item> items;
+      list(i, items);
+      std::lock_guard const guard(answers->lock);  // not while listing: nobody waits for that
+      std::ranges::move(items, std::back_inserter(answers->items));
       if (--answers->missing == 0) answers->complete.notify_one();
     });
   }

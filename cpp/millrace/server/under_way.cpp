@@ -7,9 +7,10 @@
 namespace millrace::server {
 
 UnderWay Server::under_way(std::size_t most, base::Time deadline) {
-  auto told = ask_loops<conn::OpenRequest>(host_.loops(), deadline, [this](auto i, auto& into) {
-    loops_[i]->connections.list_open(into);
-  });
+  auto told =
+      ask_loops<conn::OpenRequest>(host_.loops(), deadline, [this, most](auto i, auto& into) {
+        if (most > 0) loops_[i]->connections.list_open(into);
+      });
   std::ranges::sort(told.items, {}, &conn::OpenRequest::since);
   told.items.resize(std::min(told.items.size(), most));
   return {std::move(told.items), told.silent_loops};
@@ -18,10 +19,8 @@ UnderWay Server::under_way(std::size_t most, base::Time deadline) {
 ConnectionReports Server::connections(std::size_t most, base::Time deadline) {
   return ask_loops<conn::ConnectionReport>(host_.loops(), deadline,
                                            [this, most](auto i, auto& into) {
-                                             auto const known = into.size();
                                              loops_[i]->connections.list(into, most);
-                                             for (auto at = known; at < into.size(); ++at)
-                                               into[at].loop = i;
+                                             for (auto& one : into) one.loop = i;
                                            });
 }
 

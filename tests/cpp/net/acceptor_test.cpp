@@ -17,6 +17,7 @@
 #include "net/scratch.hpp"
 #include "net/sockets.hpp"
 
+#include "millrace/net/accept_queue.hpp"
 #include "millrace/net/listener.hpp"
 
 namespace millrace::net {
@@ -275,6 +276,56 @@ TEST_P(AnyWakeup, AcceptsThoughAnotherHolderMakesTheSocketNonBlocking) {
     ASSERT_TRUE(arrived.wait_for(i));
   }
   shared.stop();
+}
+
+// One that takes connections while its loop is held up, as a long handler does.
+class HeldUp {
+ public:
+  // On the loop: connects so many clients, and waits until so many are left to the kernel.
+  void connect(std::size_t count, std::uint32_t left) {
+    for (std::size_t i = 0; i < count; ++i) clients_.push_back(connect_to(socket.endpoint()));
+    auto const give_up = Reactor::clock() + testing::patience;
+    while (depth() != left && Reactor::clock() < give_up) std::this_thread::yield();
+    EXPECT_EQ(depth(), left);
+  }
+  ~HeldUp() { loop.join(); }
+
+  ListenSocket socket = listen_on("127.0.0.1:0");
+  Arrived arrived;
+  LoopThread loop;
+  std::unique_ptr<Acceptor> acceptor =
+      make_acceptor(loop.reactor, socket, Wakeup::blocking, arrived.taker());
+
+ private:
+  std::uint32_t depth() {
+    return accept_queue(socket.descriptor(), socket.endpoint().family())->depth;
+  }
+  std::vector<Descriptor> clients_;
+};
+
+TEST(Acceptor, BlockingTakesSoManyForALoopThatIsHeldUpAndLeavesOneMoreToOthers) {
+  HeldUp held;
+  held.loop.call([&] { EXPECT_TRUE(held.acceptor->start()); });
+  held.loop.call([&] {
+    held.connect(most_arrivals, 0);
+    held.connect(1, 1);
+    Descriptor const other(::accept(held.socket.descriptor(), nullptr, nullptr));
+    EXPECT_GE(other.get(), 0);
+    held.connect(2, 2);
+  });
+  EXPECT_TRUE(held.arrived.wait_for(most_arrivals + 2));
+  EXPECT_EQ(held.loop.reactor.counters().accepts.get(), most_arrivals + 2);
+  held.loop.call([&] { held.acceptor->stop(); });
+}
+
+TEST(Acceptor, BlockingStopsWhileItWaitsForItsLoop) {
+  HeldUp held;
+  held.loop.call([&] {
+    EXPECT_TRUE(held.acceptor->start());
+    held.connect(most_arrivals + 1, 1);
+    held.acceptor->stop();
+  });
+  EXPECT_EQ(held.arrived.count(), most_arrivals);
 }
 
 TEST(Acceptor, BlockingLeavesTheProcessItsSignals) {

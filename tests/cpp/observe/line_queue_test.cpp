@@ -62,6 +62,22 @@ TEST(LineQueue, EndsWhenItIsClosedAndEmpty) {
   EXPECT_TRUE(queue.is_closed());
 }
 
+// A line that is dropped rings the bell too.
+TEST(LineQueue, WaitsOnWhenTheBellWasForNothing) {
+  LineQueue queue(small(16));
+  auto& ring = queue.add_ring();
+  for (int round = 0; round < 50; ++round) {
+    ring.put(line_of(17));
+    std::thread loop([&] { ring.put("a\n"); });
+    EXPECT_EQ(queue.take(), "a\n");
+    loop.join();
+  }
+  EXPECT_EQ(queue.dropped(), 50u);
+  ring.put(line_of(17));
+  queue.close();
+  EXPECT_EQ(queue.take(), "");
+}
+
 TEST(LineQueue, LosesNoLineBetweenTwoThreads) {
   LineQueue queue(small(1024));
   auto& ring = queue.add_ring();
@@ -72,9 +88,7 @@ TEST(LineQueue, LosesNoLineBetweenTwoThreads) {
   });
   std::uint64_t seen = 0, last = 0;
   bool in_order = true;
-  while (true) {
-    auto const batch = queue.take();
-    if (batch.empty()) break;
+  for (auto batch = queue.take(); !batch.empty(); batch = queue.take()) {
     for (std::size_t at = 0; at < batch.size();) {
       auto const end = batch.find('\n', at);
       ASSERT_NE(end, batch.npos);
@@ -85,6 +99,7 @@ TEST(LineQueue, LosesNoLineBetweenTwoThreads) {
       at = end + 1;
     }
   }
+  EXPECT_TRUE(queue.is_closed()) << "nothing else ends it";
   loop.join();
   EXPECT_TRUE(in_order);
   EXPECT_EQ(seen, queue.lines());
@@ -159,6 +174,23 @@ TEST_F(LineQueueOnAPipe, EndsATornLineBeforeItWritesTheNext) {
   ring.put("whole\n");
   EXPECT_EQ(queue.write_to(ends[1]), LineQueue::Ended::recovered);
   EXPECT_EQ(read_all(), "\nwhole\n");
+}
+
+TEST_F(LineQueueOnAPipe, CountsEveryLineOnceThoughOneIsTorn) {
+  LineQueue queue(small(1 << 18));
+  auto& ring = queue.add_ring();
+  for (int i = 0; i < 100; ++i) ring.put(line_of(1000));
+  EXPECT_EQ(queue.write_to(ends[1]), LineQueue::Ended::failed);
+  for (int batch = 0; batch < 2; ++batch) {
+    ring.put("no room\n");
+    queue.interrupt();
+    EXPECT_EQ(queue.write_to(ends[1]), LineQueue::Ended::interrupted);
+  }
+  auto const first = read_all();
+  ASSERT_NE(first.back(), '\n');
+  auto const whole = static_cast<std::uint64_t>(std::count(first.begin(), first.end(), '\n'));
+  EXPECT_EQ(queue.lines(), whole);
+  EXPECT_EQ(queue.dropped(), 102 - whole);
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <clocale>
+
 #include "observe/requests.hpp"
 
 #include "millrace/observe/access_log.hpp"
@@ -112,6 +114,24 @@ TEST_F(LogLine, FollowsTheClockForwardsAndBack) {
   EXPECT_EQ(line("%t"), "[21/Nov/2026:11:00:01 +0000]\n");
 }
 
+// Whatever language the application has set, where the machine has another than English.
+TEST_F(LogLine, NamesTheMonthsInEnglish) {
+  std::string const before = std::setlocale(LC_TIME, nullptr);
+  for (auto const* language : {"de_DE.UTF-8", "fr_FR.UTF-8", "es_ES.UTF-8", "ja_JP.UTF-8"})
+    if (std::setlocale(LC_TIME, language)) break;
+  std::string seen;
+  for (int month = 0; month < 12; ++month) {
+    std::tm day{};
+    day.tm_year = 126;
+    day.tm_mon = month;
+    day.tm_mday = 1;
+    wall_clock = ::timegm(&day);
+    seen += line("%t").substr(4, 4);
+  }
+  std::setlocale(LC_TIME, before.c_str());
+  EXPECT_EQ(seen, "Jan/Feb/Mar/Apr/May/Jun/Jul/Aug/Sep/Oct/Nov/Dec/");
+}
+
 TEST(LogFormat, RefusesWhatItDoesNotKnowByItsNameAndPlace) {
   for (auto const& [format, named] : std::initializer_list<std::pair<const char*, const char*>>{
            {"%h %Z", "'%Z' at position 4"},
@@ -159,6 +179,21 @@ TEST(SlowLog, TellsOfRequestsFromTheThresholdOnAndCountsTheRest) {
   (void)lines->take();
   record(start + base::seconds(1), 2'000);
   EXPECT_NE(lines->take().find("\"suppressed\":3,"), std::string::npos);
+}
+
+TEST(SlowLog, TellsOfFiveRequestsPerSecondUnlessToldOtherwise) {
+  auto const lines = std::make_shared<LineQueue>(LineQueueOptions{.interval = 0});
+  SlowLog log({.lines = lines});
+  trace::Stamps stamps;
+  auto const end_at = [&](base::Time ended) { log.record({stamps, ended, 0, 200, plain_words}); };
+  for (int i = 0; i < 6; ++i) end_at(base::seconds(100) + i * base::milliseconds(199));
+  EXPECT_EQ(lines->lines(), 5u);
+  EXPECT_EQ(lines->take().find("\"suppressed\":1"), std::string::npos);
+  end_at(base::seconds(101));
+  end_at(base::seconds(101));
+  EXPECT_EQ(lines->lines(), 7u);
+  auto const next = lines->take();
+  EXPECT_LT(next.find("\"suppressed\":1,"), next.find("\"suppressed\":0,"));
 }
 
 }  // namespace
