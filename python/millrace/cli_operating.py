@@ -12,6 +12,7 @@ from millrace import logs, reload, users
 from millrace.cli_options import Each, reader
 from millrace.listening import opened
 from millrace.notify import take_sockets
+from millrace.patterns import single_thread
 
 __all__ = ["add_options", "check", "handed_over", "prepare", "watched"]
 
@@ -88,7 +89,7 @@ def handed_over() -> list[str]:
 def _opened(options: argparse.Namespace, binds: list[str]) -> AbstractContextManager[list[str]]:
     return opened(
         binds,
-        pattern=options.pattern,
+        pattern=options.pattern or single_thread(),
         backlog=options.backlog,
         socket_options=options.socket_option,
     )

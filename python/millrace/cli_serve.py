@@ -70,6 +70,10 @@ def main(argv: Sequence[str]) -> int:
         options.socket_option = read_socket_options(options.socket_option)
     except ValueError as error:
         parser.error(f"--socket-option: {error}")
+    try:
+        options.pattern = cli_workers.chosen_pattern(options, os.environ)
+    except ValueError as error:
+        parser.error(str(error))
     cli_operating.check(parser, options)
     inherited = reload.inherited_binds(os.environ)
     with ExitStack() as stack:
@@ -269,7 +273,7 @@ def _server(
         return Server(
             app,
             bind=binds,
-            pattern=cli_workers.chosen_pattern(options, os.environ),
+            pattern=options.pattern,
             limits=Limits(**{name: value for name, value in limits.items() if value is not None}),
             http=options.http,
             journey=not options.no_journey,

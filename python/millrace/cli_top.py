@@ -95,7 +95,7 @@ class _Asking:
         with suppress(BrokenPipeError, ConnectionResetError):
             self._connection.sendall(b"\n")
             line = self._lines.readline()
-        if not line:
+        if not line.endswith(b"\n"):  # nothing, or as much as it said before it ended
             raise EOFError("the server has stopped, or has too many who look at it")
         seen: Snapshot = json.loads(line)
         return seen

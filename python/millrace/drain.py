@@ -30,6 +30,11 @@ _ANSWER_S = 0.5
 # How often a long wait says what it is still waiting for.
 _REMIND_S = 5.0
 
+# How long connections that rest may stay when something else takes over: a request that comes in
+# this time is answered, and told that the connection closes. Nothing is lost of clients that ask
+# more often than this; others find their connection closed before they ask again.
+_REST_S = 2.0
+
 _Requests = Counter[tuple[str, float]]  # what, and since when
 
 
@@ -65,9 +70,9 @@ class Drain:
             _log.info("stopping: %s under way, up to %.3g s to finish%s",
                       _counted(count, "request"), self._patience, names)  # fmt: skip
 
-    def let_rest(self, seconds: float) -> None:
+    def let_rest(self) -> None:
         """Serve connections that rest once more: a client may be sending its request just now."""
-        until = time.monotonic() + min(seconds, self.left)
+        until = time.monotonic() + min(_REST_S, self.left)
         left = 1
         while left and not self._is_hurried() and (time_left := until - time.monotonic()) > 0:
             left = self._core.retire(min(_SLICE_S, time_left))

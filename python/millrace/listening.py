@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from millrace import _core
-from millrace.patterns import Pattern
+from millrace.patterns import MultiProcess, Pattern, Subinterpreters
 from millrace.sockets import SocketOptions
+from millrace.supervisor.listeners import Layout
 
 __all__ = ["descriptors_of", "opened"]
 
@@ -19,7 +20,7 @@ __all__ = ["descriptors_of", "opened"]
 def opened(
     binds: Sequence[str],
     *,
-    pattern: Pattern | None,
+    pattern: Pattern | MultiProcess | Subinterpreters,
     backlog: int | None,
     socket_options: SocketOptions,
 ) -> Iterator[list[str]]:
@@ -33,7 +34,7 @@ def opened(
         An address cannot be listened on.
     """
     with contextlib.ExitStack() as stack:
-        count = _sockets_per_bind(pattern)
+        count = Layout.of(pattern).total
         yield [_open(bind, stack, count, backlog, socket_options) for bind in binds]
 
 
@@ -67,9 +68,3 @@ def _remove(path: Path) -> None:
     # The folder may be root's, who this process was; a path that is left is replaced by the next.
     with contextlib.suppress(OSError):
         path.unlink()
-
-
-def _sockets_per_bind(pattern: Pattern | None) -> int:
-    if not isinstance(pattern, Pattern) or pattern.accept != "socket_per_loop":
-        return 1
-    return pattern.recipe().loops

@@ -22,6 +22,9 @@ __all__ = ["Monitor", "chosen_path", "default_path", "snapshot"]
 # Those who look at the same time; one more is closed at once.
 _MOST_CLIENTS = 8
 
+# How long nobody is accepted after the process ran out of descriptors, as in the engine's loops.
+_ACCEPT_PAUSE_S = 0.1
+
 # What a client may have asked for and not read yet; one more byte and it is closed.
 _MOST_UNREAD = 1024 * 1024
 
@@ -93,6 +96,7 @@ class Monitor:
         self._server = server
         self._path = path
         self._listener = _listen(path)
+        self._accept_at: float | None = None  # while it pauses
         self._wake, self._waker = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="millrace monitor", daemon=True)
 
@@ -116,7 +120,7 @@ class Monitor:
             selector.register(self._listener, selectors.EVENT_READ)
             clients: dict[socket.socket, bytearray] = {}
             while True:
-                for key, events in selector.select():
+                for key, events in selector.select(self._pause_left(selector)):
                     if key.fileobj is self._wake:
                         for client in clients:
                             client.close()
@@ -139,7 +143,11 @@ class Monitor:
     ) -> None:
         try:
             client, _ = self._listener.accept()
-        except OSError:
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError:  # who waits would wake us at once, again and again
+            selector.unregister(self._listener)
+            self._accept_at = time.monotonic() + _ACCEPT_PAUSE_S
             return
         if len(clients) == _MOST_CLIENTS:
             client.close()
@@ -147,6 +155,17 @@ class Monitor:
         client.setblocking(False)
         clients[client] = bytearray()
         selector.register(client, selectors.EVENT_READ)
+
+    def _pause_left(self, selector: selectors.BaseSelector) -> float | None:
+        """Return how long nobody is accepted yet; accept again once that is over."""
+        if self._accept_at is None:
+            return None
+        left = self._accept_at - time.monotonic()
+        if left > 0:
+            return left
+        self._accept_at = None
+        selector.register(self._listener, selectors.EVENT_READ)
+        return None
 
     def _serve(self, client: socket.socket, unsent: bytearray, events: int) -> bool:
         """Take what a client asks and give what it has room for; whether it stays."""

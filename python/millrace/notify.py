@@ -61,6 +61,8 @@ def take_sockets(environment: MutableMapping[str, str]) -> list[HandedOver]:
 class Notifier:
     """Tells the service manager how this process is, where there is one that wants to know.
 
+    A context manager. A manager that cannot be reached is tried again with every message.
+
     Parameters
     ----------
     environment:
@@ -71,11 +73,22 @@ class Notifier:
     def __init__(self, environment: MutableMapping[str, str]) -> None:
         name = environment.pop("NOTIFY_SOCKET", None)
         self._address = _address(name)
+        # Opened once: a process that runs out of descriptors later still gives signs of life.
+        self._out = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if self._address else None
+        self._is_failing = False
         self.watchdog_s = _watchdog_seconds(environment)
         # What a successor of this process needs to do the same.
         self.environment = {} if name is None else {"NOTIFY_SOCKET": name}
         if self.watchdog_s is not None:
             self.environment["WATCHDOG_USEC"] = str(round(self.watchdog_s * 1e6))
+
+    def __enter__(self) -> Notifier:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        out, self._out = self._out, None
+        if out is not None:
+            out.close()
 
     def ready(self, status: str) -> None:
         """It serves."""
@@ -100,15 +113,18 @@ class Notifier:
         self._send("WATCHDOG=1")
 
     def _send(self, *lines: str) -> None:
-        address = self._address  # another thread may hand over meanwhile
-        if address is None:
+        out, address = self._out, self._address  # another thread may hand over meanwhile
+        if out is None or address is None:
             return
+        text = "\n".join(line.replace("\n", " ") for line in lines)
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
-                out.sendto("\n".join(line.replace("\n", " ") for line in lines).encode(), address)
+            out.sendto(text.encode(), address)
         except OSError as error:
-            _log.warning("cannot notify the service manager: %s", error.strerror or error)
-            self._address = None  # once is enough to say so
+            if not self._is_failing:  # once is enough to say so
+                _log.warning("cannot notify the service manager: %s", error.strerror or error)
+            self._is_failing = True
+        else:
+            self._is_failing = False
 
 
 class Watchdog:

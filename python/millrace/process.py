@@ -141,7 +141,7 @@ def serve(server: Server, *, deaf_to: Collection[signal.Signals] = ()) -> None:
         Signals that somebody else hears in its place.
     """
     notifier, before = Notifier(os.environ), predecessor()
-    with hear(deaf_to=deaf_to, also=Steering.signals(server)) as signals:
+    with notifier, hear(deaf_to=deaf_to, also=Steering.signals(server)) as signals:
         steering = Steering(server, notifier, signals.wake)
         with starting():
             if before is not None:

@@ -484,14 +484,19 @@ class Server:
         return core, Lifetime(self._app, core.asyncio_loop)
 
     def _stop(self, patience: float, idle: Literal["close", "one_more"]) -> None:
+        drain = Drain(self._running_core(), patience, self._hurry.is_set)
+        try:
+            drain.announce()
+        finally:  # it serves no longer, whatever becomes of the lines about it
+            self._finish(drain, idle)
+
+    def _finish(self, drain: Drain, idle: Literal["close", "one_more"]) -> None:
         core, lifetime = self._running_core(), self._lifetime
         assert lifetime is not None
-        drain = Drain(core, patience, self._hurry.is_set)
-        drain.announce()
         core.stop_accepting()  # raises on a thread of the server's own
         try:
             if idle == "one_more":
-                drain.let_rest(REST_S)
+                drain.let_rest()
             drain.let_finish()
         finally:
             try:
@@ -571,11 +576,6 @@ class Server:
         self._when_failed()
         self.stop(drain=0)
 
-
-# How long connections that rest may stay when something else takes over: a request that comes in
-# this time is answered, and told that the connection closes. Nothing is lost of clients that ask
-# more often than this; others find their connection closed before they ask again.
-REST_S = 2.0
 
 # Arguments that a worker process gets another way: a descriptor per address, the inner pattern.
 _NOT_FOR_WORKERS = {"self", "app", "bind", "pattern", "backlog", "monitor"}

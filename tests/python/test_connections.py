@@ -9,7 +9,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 
 import millrace as mr
 import pytest
@@ -17,17 +16,9 @@ from millrace.connections import AcceptQueues
 
 from tests.python.own_network import run_alone
 from tests.python.test_socket_options import ALONE
-from tests.python.wire import PATIENCE_S, Wire
+from tests.python.wire import PATIENCE_S, Wire, eventually
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-
-
-def wait_for(is_true):
-    until = time.monotonic() + PATIENCE_S
-    while not (found := is_true()) and time.monotonic() < until:
-        time.sleep(0.01)
-    assert found
-    return found
 
 
 def app_with_a_gate():
@@ -53,7 +44,7 @@ def test_every_pattern_lists_its_connections(serve, pattern):
             for _ in range(count):
                 assert wire.get("/").text == "hello"
         wires[3].send(b"GET /gate HTTP/1.1\r\nHost: a\r\n\r\n")
-        listed = wait_for(
+        listed = eventually(
             lambda: (
                 [one for one in server.connections() if one.requests == 5]
                 and {one.peer: one for one in server.connections()}
@@ -72,7 +63,7 @@ def test_every_pattern_lists_its_connections(serve, pattern):
         gate.set()
         for wire in wires:
             wire.socket.close()
-    wait_for(lambda: len(server.connections()) == 0)
+    eventually(lambda: len(server.connections()) == 0)
 
 
 def test_of_each_loop_only_so_many_are_listed(serve):
@@ -124,7 +115,7 @@ def test_bytes_that_a_slow_client_leaves_are_seen(serve):
             found = [one for one in server.connections() if one.state == "sending"]
             return found if found and found[0].tcp_info.not_sent_bytes > 0 else None
 
-        (one,) = wait_for(stuck)
+        (one,) = eventually(stuck)
         assert one.unsent_bytes > 0
         assert one.tcp_info.bytes_acked < 20_000_000
 
@@ -134,7 +125,7 @@ def test_unix_connections_have_no_tcp_info(serve, tmp_path):
     server = serve(app, bind=f"unix:{tmp_path}/socket")
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(f"{tmp_path}/socket")
-        (one,) = wait_for(server.connections)
+        (one,) = eventually(server.connections)
         assert (one.peer, one.tcp_info, one.state) == ("unix:", None, "idle")
         assert "unix:" in repr(server.connections())
 
@@ -148,7 +139,7 @@ def test_the_name_of_a_unix_client_is_shown_escaped(serve, tmp_path, name, peer)
     with socket.socket(socket.AF_UNIX) as client:
         client.bind(name)
         client.connect(f"{tmp_path}/socket")
-        (one,) = wait_for(server.connections)
+        (one,) = eventually(server.connections)
         assert one.peer == peer
         assert peer in repr(server.connections())
 
@@ -256,7 +247,7 @@ def test_a_full_descriptor_table_keeps_what_is_open_and_recovers(serve):
         resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
         try:
             late.connect(("127.0.0.1", server.port))
-            wait_for(lambda: server.stats().total("accept_failures") > 0)
+            eventually(lambda: server.stats().total("accept_failures") > 0)
             assert wire.get("/").text == "hello"
             assert server.accept_queues()[0].depth == 1
         finally:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import socket
 import threading
 
 import millrace as mr
 import pytest
-from millrace.drain import MOST_NAMED
+from millrace.drain import MOST_NAMED, Drain
 
 from tests.python.wire import Signal, Wire, eventually, request
 
@@ -117,3 +118,17 @@ def test_a_stop_says_that_a_handler_blocks_its_loop(said):
     leave.set()
     assert wire.read().text == "done"
     stop.join()
+
+
+def test_a_stop_that_cannot_be_told_is_a_stop(gates, monkeypatch):
+    def fail(self):
+        raise RuntimeError("nothing can be told")
+
+    monkeypatch.setattr(Drain, "announce", fail)
+    server = mr.Server(gates).start()
+    port = server.port
+    with pytest.raises(RuntimeError, match="nothing can be told"):
+        server.stop()
+    assert not server.is_running
+    with socket.socket() as client:
+        assert client.connect_ex(("127.0.0.1", port)) != 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import math
 import subprocess
@@ -10,11 +11,12 @@ import sys
 from dataclasses import replace
 from operator import add
 from pathlib import Path
+from types import SimpleNamespace
 
 import millrace as mr
 import pytest
 from millrace import cli
-from millrace.lab import chart_style, experiment_page
+from millrace.lab import chart_style, experiment_page, private_network
 from millrace.lab.experiments import NAMES, find
 from millrace.lab.kernel_counters import network_counters
 from millrace.lab.machine import CpuUse
@@ -233,6 +235,39 @@ def test_a_private_network_refuses_what_it_cannot_send_and_returns_what_is_raise
     assert network.call(add, 1, 2) == 3
 
 
+@pytest.mark.parametrize("refused", ["root", "loopback"])
+def test_a_namespace_that_is_of_no_use_is_no_private_network(monkeypatch, refused):
+    """As with AppArmor on Ubuntu 24.04: unshare succeeds, and what comes after it does not."""
+
+    def no(*arguments, **options):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    answers = iter([-1, 0] if refused == "root" else [0])
+    libc = SimpleNamespace(unshare=lambda flags: next(answers))
+    monkeypatch.setattr(private_network.ctypes, "CDLL", lambda *a, **k: libc)
+    monkeypatch.setattr(private_network.os, "access", lambda *a: True)
+    monkeypatch.setattr(private_network.Path, "write_text", no)
+    monkeypatch.setattr(private_network, "_raise_loopback", no)
+    with pytest.raises(mr.lab.PrivateNetworkUnavailable, match="apparmor_restrict") as said:
+        private_network._enter()
+    assert "Operation not permitted" in str(said.value)
+    assert refused in str(said.value)
+    assert not private_network._is_private
+
+
+def test_a_private_network_that_cannot_be_entered_leaves_no_child(monkeypatch):
+    children = []
+
+    def fail(self, function):
+        children.append(self._child)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mr.lab.PrivateNetwork, "call", fail)
+    with pytest.raises(KeyboardInterrupt), mr.lab.PrivateNetwork():
+        pass
+    assert children[0].returncode is not None
+
+
 def test_where_there_is_no_private_network_the_experiment_is_skipped(monkeypatch):
     def unavailable(self):
         raise mr.lab.PrivateNetworkUnavailable("not on this machine")
@@ -266,11 +301,10 @@ def test_the_experiment_is_reproduced_and_fails_without_its_cause(name):
         assert without.verdict == mr.lab.Verdict.NOT_REPRODUCED, without
 
 
-def test_an_arm_that_cannot_be_had_is_left_out_with_the_reason(monkeypatch):
-    monkeypatch.delattr(mr.patterns, "multi_process", raising=False)
-    experiment = find("threads-vs-processes")
-    assert not any("processes" in arm for arm in experiment.arms)
-    assert experiment.left_out == {"processes": "this version has no pattern multi_process"}
+def test_an_arm_that_cannot_be_had_is_left_out_with_the_reason():
+    result = replace(invented(), left_out={"processes": "not here"}).run()
+    assert "left out: processes: not here" in repr(result)
+    assert "not here" in experiment_page.page(result)
 
 
 # --- the command line ----------------------------------------------------------------------------

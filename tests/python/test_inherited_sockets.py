@@ -11,6 +11,8 @@ from pathlib import Path
 import millrace as mr
 import pytest
 from millrace import _core
+from millrace.cli import main
+from millrace.listening import descriptors_of
 
 from tests.python.wire import PATIENCE_S
 
@@ -162,6 +164,37 @@ def test_one_socket_per_loop_means_exactly_that_many(listening, count):
     with pytest.raises(ValueError, match=f"{count} sockets for 2 loops"):
         server.start()
     assert not server.is_running
+
+
+def test_one_socket_per_process_means_exactly_that_many(listening):
+    pattern = mr.patterns.multi_process(2, listener="reuseport")
+    server = mr.Server(APP, bind=fd_bind(listening(1)), pattern=pattern)
+    with pytest.raises(ValueError, match="1 of the 2 sockets that the pattern needs"):
+        server.start()
+    assert not server.is_running
+    with mr.Server(APP, bind=fd_bind(listening(1)), pattern=pattern) as server:
+        assert ask(("127.0.0.1", server.port)).startswith("hello")
+
+
+@pytest.mark.parametrize(
+    ("flags", "count"),
+    [
+        ("", 1),
+        ("--workers 3", 1),
+        ("--pattern reuseport_shards:loops=2", 2),
+        ("--pattern reuseport_shards:loops=2 --workers 3", 2),
+        ("--pattern multi_process:processes=4,listener=shared", 1),
+        ("--pattern multi_process:processes=4,listener=reuseport", 4),
+    ],
+)
+def test_the_command_line_opens_as_many_as_the_pattern_needs(flags, count, monkeypatch):
+    made = []
+    monkeypatch.setattr("millrace.reload.is_available", lambda: True)
+    monkeypatch.setattr(
+        "millrace.reload.serve_and_watch", lambda argv, binds, watched: made.extend(binds)
+    )
+    main(["serve", "hello:app", "--reload", "--bind", "127.0.0.1:0", *flags.split()])
+    assert len(descriptors_of(made)) == count
 
 
 def test_what_does_not_listen_is_refused():

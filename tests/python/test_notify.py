@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -136,12 +137,39 @@ def test_a_contradiction_about_sockets_is_refused(count, names, says):
 
 
 def test_a_manager_that_is_gone_is_said_once_and_harms_nothing(tmp_path, caplog):
-    notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")})
-    for _ in range(3):
-        notifier.alive()
+    with Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}) as notifier:
+        for _ in range(3):
+            notifier.alive()
     assert caplog.text.count("cannot notify the service manager") == 1
     Notifier({"NOTIFY_SOCKET": "vsock:2:1234"}).ready("x")
     assert "is no Unix socket" in caplog.text
+
+
+def test_a_manager_that_comes_back_hears_the_next_message(tmp_path, caplog):
+    path = tmp_path / "notify"
+    with Notifier({"NOTIFY_SOCKET": str(path)}) as notifier:
+        for complaints in (1, 2):
+            notifier.alive()
+            notifier.alive()
+            assert caplog.text.count("cannot notify the service manager") == complaints
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+                heard.bind(str(path))
+                heard.settimeout(PATIENCE_S)
+                notifier.alive()
+                assert next_message(heard, "WATCHDOG") == {"WATCHDOG": "1"}
+            path.unlink()
+
+
+def test_a_process_without_a_free_descriptor_gives_signs_of_life(manager, monkeypatch):
+    heard, name = manager
+    with Notifier({"NOTIFY_SOCKET": name}) as notifier:
+
+        def no_more(*arguments):
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        monkeypatch.setattr(socket, "socket", no_more)
+        notifier.alive()
+        assert next_message(heard, "WATCHDOG") == {"WATCHDOG": "1"}
 
 
 class Heard:

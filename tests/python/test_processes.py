@@ -13,7 +13,7 @@ from pathlib import Path
 
 import millrace as mr
 import pytest
-from millrace import errors
+from millrace import errors, observe
 
 from tests.python.keep_alive import KeepAliveLoad
 from tests.python.wire import PATIENCE_S, Wire, eventually, get, request
@@ -102,6 +102,26 @@ def test_the_journeys_of_all_processes_are_merged_exactly(serve, app):
     assert merged == buckets
     server.reset_journey()
     assert server.journey().requests == 0
+
+
+def test_a_process_that_logs_all_the_time_still_reports(serve, app, caplog):
+    @app.lifespan
+    async def talkative(app):
+        async def talk():
+            while True:
+                logging.getLogger("talk").warning("still here")
+                await asyncio.sleep(0.02)
+
+        talking = asyncio.create_task(talk())
+        yield
+        talking.cancel()
+
+    server = serve(app, pattern=multi_process(1))
+    get(server, "/pid")
+    (worker,) = server._core._workers.values()
+    # Unasked: what is counted here is what is left of a process that is killed.
+    eventually(lambda: observe.Stats(worker.report["stats"]).total("requests") == 1)
+    assert "still here" in caplog.text
 
 
 def test_each_process_has_a_lifespan_and_a_state_of_its_own(serve, tmp_path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
 import stat
+import threading
 from pathlib import Path
 
 import millrace as mr
@@ -154,6 +156,84 @@ def test_top_says_what_to_do_where_nobody_is(tmp_path, capsys):
     with pytest.raises(SystemExit) as left:
         cli.main(["top", "http://127.0.0.1:1/metrics"])
     assert left.value.code == 2
+
+
+def test_a_server_that_ends_inside_its_answer_is_told_in_one_line(tmp_path, capsys):
+    path = tmp_path / "top"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def end_early():
+            with listener.accept()[0] as asking:
+                asking.recv(1)
+                asking.sendall(b'{"pid": 47')
+
+        server = threading.Thread(target=end_early)
+        server.start()
+        assert cli.main(["top", str(path), "--once"]) == 1
+        server.join()
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "has stopped" in told
+
+
+class Full(socket.socket):
+    """A listening socket of a process that has run out of descriptors, for so many calls."""
+
+    failures = 0
+    calls = 0
+
+    def accept(self):
+        self.calls += 1
+        if self.calls <= self.failures:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return super().accept()
+
+
+@pytest.fixture
+def full(monkeypatch):
+    """The monitor's listening socket, once there is a server."""
+    listen, made = monitor._listen, []
+
+    def make(path):
+        made.append(Full(fileno=listen(path).detach()))
+        return made[0]
+
+    monkeypatch.setattr(monitor, "_listen", make)
+    return made
+
+
+def test_a_monitor_without_descriptors_serves_those_it_has_and_does_not_spin(
+    app, serve, tmp_path, monkeypatch, full
+):
+    monkeypatch.setattr(monitor, "_ACCEPT_PAUSE_S", 3600)
+    path = tmp_path / "top"
+    serve(app, monitor=path)
+    with socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second:
+        first.settimeout(20)
+        first.connect(str(path))
+        answers = first.makefile("rb")
+        first.sendall(b"\n")
+        assert json.loads(answers.readline())["pid"] == os.getpid()
+        full[0].failures = 1_000_000
+        second.connect(str(path))
+        eventually(lambda: full[0].calls == 2)
+        for _ in range(5):
+            first.sendall(b"\n")
+            assert json.loads(answers.readline())["pid"] == os.getpid()
+        assert full[0].calls == 2
+
+
+def test_a_monitor_accepts_again_once_there_are_descriptors(
+    app, serve, tmp_path, monkeypatch, full
+):
+    monkeypatch.setattr(monitor, "_ACCEPT_PAUSE_S", 0.01)
+    monkeypatch.setattr(Full, "failures", 3)
+    path = tmp_path / "top"
+    serve(app, monitor=path)
+    assert ask(path)["pid"] == os.getpid()
+    assert full[0].calls == 4
 
 
 def test_the_live_view_ends_with_its_server(app, serve, tmp_path, script):

@@ -18,7 +18,8 @@ import struct
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
@@ -38,6 +39,12 @@ _IFF_UP = 0x1
 _LENGTH = struct.Struct("!Q")
 # Set in the child only, by itself.
 _is_private = False
+
+
+_REMEDY = (
+    "run as root, or allow unprivileged user namespaces (`sysctl user.max_user_namespaces`, and "
+    "kernel.apparmor_restrict_unprivileged_userns=0 where there is one)"
+)
 
 
 class PrivateNetworkUnavailable(RuntimeError):
@@ -86,7 +93,7 @@ class PrivateNetwork:
         )
         try:
             self.call(_enter)
-        except PrivateNetworkUnavailable:
+        except BaseException:
             self._end()
             raise
         return self
@@ -171,20 +178,28 @@ def _enter() -> None:
     if libc.unshare(_CLONE_NEWNET) != 0:
         if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
             reason = os.strerror(ctypes.get_errno())
-            raise PrivateNetworkUnavailable(
-                f"no network namespace ({reason}): run as root, or allow unprivileged user "
-                "namespaces (`sysctl user.max_user_namespaces`, and "
-                "kernel.apparmor_restrict_unprivileged_userns=0 where there is one)"
-            )
-        Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
-        Path("/proc/self/uid_map").write_text(f"0 {user} 1", encoding="ascii")
-        Path("/proc/self/gid_map").write_text(f"0 {group} 1", encoding="ascii")
+            raise PrivateNetworkUnavailable(f"no network namespace ({reason}): {_REMEDY}")
+        # AppArmor lets everybody have a namespace, but nobody be root in it.
+        with _refusal("no root in a user namespace"):
+            Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
+            Path("/proc/self/uid_map").write_text(f"0 {user} 1", encoding="ascii")
+            Path("/proc/self/gid_map").write_text(f"0 {group} 1", encoding="ascii")
     if not os.access(_sysctl("net.core.somaxconn"), os.W_OK):
         raise PrivateNetworkUnavailable(
             "/proc/sys is read-only here, as in most containers: its settings cannot be made ours"
         )
-    _raise_loopback()
+    with _refusal("no loopback interface in the network namespace"):
+        _raise_loopback()
     _is_private = True
+
+
+@contextmanager
+def _refusal(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise PrivateNetworkUnavailable(f"{what} ({reason}): {_REMEDY}") from error
 
 
 def _raise_loopback() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -12,6 +10,7 @@ from typing import Literal, get_args
 from millrace.app import App
 from millrace.lab.machine import CpuUse, Machine
 from millrace.lab.verdicts import Finding, Prediction, Verdict, judge, overall
+from millrace.lab.waiting import wait_until
 from millrace.patterns import Pattern, shared_acceptors
 from millrace.server import Server
 
@@ -20,9 +19,8 @@ __all__ = ["WakeupRun", "Woken", "compare_wakeups", "count_wakeups", "predict_wa
 Wakeup = Literal["blocking", "epoll_exclusive", "epoll"]
 
 CONNECTIONS = 100
-# How often we look whether every thread has gone back to sleep, and for how long at most.
+# How often we look whether every thread has gone back to sleep.
 GLANCE_S = 0.0002
-PATIENCE_S = 10.0
 # Sleeps for a connection that have other causes, such as the clock's tick once a second.
 SLEEPS_SLACK = 0.5
 SHARE_TOLERANCE = 0.10
@@ -136,20 +134,23 @@ def count_wakeups(pattern: Pattern, connections: int) -> Woken:
     strangers = _threads()
     with Server(app, pattern=pattern, journey=False) as server:
 
-        def is_quiet(accepted: int, is_open: bool) -> bool:
-            stats = server.stats()
-            arrived = stats.total("accepts") == accepted
-            settled = stats.total("connections_open") == is_open
-            return arrived and settled and all(map(_is_asleep, ours))
+        def rest(accepted: int, is_open: bool) -> None:
+            def is_quiet() -> bool:
+                stats = server.stats()
+                arrived = stats.total("accepts") == accepted
+                settled = stats.total("connections_open") == is_open
+                return arrived and settled and all(map(_is_asleep, ours))
+
+            wait_until(is_quiet, "the server's threads did not come to rest", glance_s=GLANCE_S)
 
         # Acceptors that block are threads of their own, which the loops' counters do not know.
         ours = _threads() - strangers
-        _wait_until(lambda: is_quiet(0, False))
+        rest(0, False)
         slept_before = _sleeps(ours)
         for ordinal in range(1, connections + 1):
             with socket.create_connection(("127.0.0.1", server.port)):
-                _wait_until(lambda: is_quiet(ordinal, True))  # noqa: B023  # called before it changes
-            _wait_until(lambda: is_quiet(ordinal, False))  # noqa: B023
+                rest(ordinal, True)
+            rest(ordinal, False)
         accepts = tuple(loop["accepts"] for loop in server.stats().loops)
         return Woken(accepts, _sleeps(ours) - slept_before)
 
@@ -167,14 +168,6 @@ def _run(wakeup: Wakeup, threads: int, connections: int, cores: int) -> WakeupRu
         sleeps=judge(woken.sleeps / connections, sleeps, doubts),
         busiest=judge(max(woken.shares), busiest, doubts),
     )
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"the server's threads did not come to rest within {PATIENCE_S:g} s")
-        time.sleep(GLANCE_S)
 
 
 def _threads() -> set[Path]:

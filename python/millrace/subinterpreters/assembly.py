@@ -32,8 +32,6 @@ def assemble_interpreters(
     NotPicklable
         The app cannot be sent to another interpreter; the message says why.
     """
-    # One socket for all: a loop that computes does not wake up, so one that rests accepts.
-    layout = Layout(processes=pattern.interpreters, per_process=False, per_worker=1)
     origin = app._origin
 
     def packed(lent: Sequence[str]) -> bytes:
@@ -48,6 +46,6 @@ def assemble_interpreters(
 
     return Interpreters(
         pattern.interpreters,
-        Listeners(bind, backlog, socket_options, layout, inherited),
+        Listeners(bind, backlog, socket_options, Layout.of(pattern), inherited),
         packed,
     )

@@ -52,11 +52,6 @@ def assemble(
         )
         return interpreters, RemoteLifetime(app, interpreters, served_by="other interpreters")
     inner = pattern.inner
-    layout = Layout(
-        processes=pattern.processes,
-        per_process=pattern.listener == "reuseport",
-        per_worker=inner.loops if inner.accept == "socket_per_loop" else 1,
-    )
     policy = Policy(
         processes=pattern.processes,
         start_timeout=pattern.start_timeout,
@@ -77,7 +72,7 @@ def assemble(
     )
     supervisor = Supervisor(
         Fleet(policy, seed=time.monotonic_ns()),
-        Listeners(bind, backlog, socket_options, layout, inherited),
+        Listeners(bind, backlog, socket_options, Layout.of(pattern), inherited),
         pack(luggage),
         on_failure,
     )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from millrace import _core
+from millrace.patterns import MultiProcess, Pattern, Subinterpreters
 
 __all__ = ["Layout", "Lent", "Listeners"]
 
@@ -28,6 +29,18 @@ class Layout:
     processes: int
     per_process: bool  # else all workers share them
     per_worker: int  # one, or one per loop where a worker's loops have a socket each
+
+    @classmethod
+    def of(cls, pattern: Pattern | MultiProcess | Subinterpreters) -> Layout:
+        """Return what a pattern needs."""
+        if isinstance(pattern, Subinterpreters):
+            # One for all: a loop that computes does not wake up, so one that rests accepts.
+            return cls(processes=pattern.interpreters, per_process=False, per_worker=1)
+        if isinstance(pattern, MultiProcess):
+            per_process = pattern.listener == "reuseport"
+            return cls(pattern.processes, per_process, cls.of(pattern.inner).per_worker)
+        per_loop = pattern.accept == "socket_per_loop"
+        return cls(1, per_process=False, per_worker=pattern.loops if per_loop else 1)
 
     @property
     def reuse_port(self) -> bool:
@@ -110,9 +123,15 @@ class Listeners:
     def _fill(self, bind: str, row: list[socket.socket]) -> None:
         if not row and bind.startswith("fd://"):
             row += [_adopt(os.dup(int(text))) for text in bind.removeprefix("fd://").split(",")]
+        if bind.startswith("fd://") and len(row) != self._layout.total:
+            raise ValueError(
+                f"{bind!r} has {len(row)} of the {self._layout.total} sockets that the pattern "
+                "needs for an address: name as many (fd://3,4,...), or take a pattern whose "
+                "processes and loops share one, such as multi_process with listener='shared'"
+            )
         if row:
             self.endpoints.append(_endpoint(row[0]))
-        while len(row) < self._layout.total and not bind.startswith("fd://"):
+        while len(row) < self._layout.total:
             fd, where = _core.open_listening_socket(
                 bind if not row else self.endpoints[-1],
                 self._backlog,

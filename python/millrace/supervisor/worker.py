@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 import traceback
 from queue import Empty, SimpleQueue
 from types import FrameType
@@ -49,6 +50,7 @@ class Worker:
         self._calls: SimpleQueue[str] = SimpleQueue()
         # By way of the main thread, which may wait for a supervisor that is busy; loops may not.
         self._metrics = FleetMetrics(ask=lambda: self._calls.put("metrics"))
+        self._report_at = time.monotonic() + REPORT_S
         self._leaving = threading.Lock()
         self._server: Server | None = None
 
@@ -88,10 +90,13 @@ class Worker:
         _end(process.START_FAILED)
 
     def _next_call(self) -> str:
-        try:
-            return self._calls.get(timeout=REPORT_S)
-        except Empty:
-            return "report"
+        """Return what wakes us, or "report" when one is due, however much else there is to do."""
+        left = self._report_at - time.monotonic()
+        if left > 0:
+            with contextlib.suppress(Empty):
+                return self._calls.get(timeout=left)
+        self._report_at = time.monotonic() + REPORT_S
+        return "report"
 
     def _listen(self) -> None:
         """On a thread of its own: do what the supervisor says."""

@@ -6,9 +6,8 @@ import asyncio
 import errno
 import socket
 import threading
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from millrace.lab.experiment import Claim, Experiment, Quantity, Run
 from millrace.lab.kernel_counters import network_counters
 from millrace.lab.private_network import set_sysctl
 from millrace.lab.verdicts import Prediction
+from millrace.lab.waiting import wait_for_rest, wait_until
 from millrace.server import Server
 
 __all__ = ["experiment"]
@@ -27,7 +27,6 @@ CLIENTS = 24
 QUICK_CLIENTS = 16
 # Enough for all that the kernel does at once; what it puts off comes after a second.
 SETTLE_S = 0.05
-PATIENCE_S = 10.0
 # States of tcp(7)'s TCP_INFO, from the kernel's include/net/tcp_states.h.
 _ESTABLISHED = 1
 
@@ -118,7 +117,7 @@ def _engine(run: Run, *, backlog: int, somaxconn: int) -> dict[str, float]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with _starting_server(run, bind=f"127.0.0.1:{port}", backlog=backlog):
-        _wait_until(lambda: _queued(port) is not None)
+        wait_until(lambda: _queued(port) is not None, "the server did not listen")
         return _observe(port, run)
 
 
@@ -173,14 +172,14 @@ def _observe(port: int, run: Run, *, send: bool = False) -> dict[str, float]:
             clients[-1].setblocking(False)
             clients[-1].connect_ex(("127.0.0.1", port))
             if run.without_cause:
-                _wait_until(lambda: not _queued(port))
-        _settle(clients)
+                wait_until(lambda: not _queued(port), "the server did not accept")
+        wait_for_rest(lambda: _states(clients), SETTLE_S)
         established = _states(clients)[_ESTABLISHED]
         reset = 0
         if send:
             for client in clients:
                 _send(client)
-            _settle(clients)
+            wait_for_rest(lambda: _states(clients), SETTLE_S)
             reset = sum(_error(client) == errno.ECONNRESET for client in clients)
         after = network_counters()
     return {
@@ -208,15 +207,6 @@ def _error(client: socket.socket) -> int:
     return client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
 
-def _settle(clients: list[socket.socket]) -> None:
-    """Wait until no client has changed its state for a while."""
-    seen, since = _states(clients), time.monotonic()
-    while time.monotonic() - since < SETTLE_S:
-        time.sleep(SETTLE_S / 10)
-        if (now := _states(clients)) != seen:
-            seen, since = now, time.monotonic()
-
-
 def _queued(port: int) -> int | None:
     """Return how many connections wait to be accepted; None where nobody listens.
 
@@ -227,11 +217,3 @@ def _queued(port: int) -> int | None:
         if row[1].endswith(f":{port:04X}") and row[3] == "0A":
             return int(row[4].partition(":")[2], 16)
     return None
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"the server did not get that far within {PATIENCE_S:g} s")
-        time.sleep(0.001)

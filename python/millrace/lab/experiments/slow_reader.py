@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from millrace.lab.experiment import Claim, Experiment, Quantity, Run
 from millrace.lab.kernel_counters import network_counters
 from millrace.lab.private_network import set_sysctl
 from millrace.lab.verdicts import Prediction
+from millrace.lab.waiting import wait_for_rest, wait_until
 from millrace.server import Server
 
 __all__ = ["experiment"]
@@ -134,8 +134,10 @@ def _pause(run: Run, *, path: str) -> dict[str, float]:
         if run.without_cause:
             read = _read_all(client)
         else:
-            _wait_for(lambda: _since(before, "TcpExtTCPWinProbe") > 0)
-            _wait_for_stall(lambda: (made, server.stats().total("bytes_out")))
+            wait_until(
+                lambda: _since(before, "TcpExtTCPWinProbe") > 0, "no window probe", glance_s=0.01
+            )
+            wait_for_rest(lambda: (made, server.stats().total("bytes_out")), STALLED_S)
         sent = server.stats().total("bytes_out")
         values: dict[str, float] = {
             "in_kernel": sent - read,
@@ -161,19 +163,3 @@ def _since(before: dict[str, int], counter: str) -> int:
 def _resident() -> int:
     """Return the bytes of memory that the process has (proc_pid_statm(5))."""
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE
-
-
-def _wait_for_stall(progress: Callable[[], object]) -> None:
-    seen, since = progress(), time.monotonic()
-    while time.monotonic() - since < STALLED_S:
-        time.sleep(STALLED_S / 10)
-        if (now := progress()) != seen:
-            seen, since = now, time.monotonic()
-
-
-def _wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"no window probe within {PATIENCE_S:g} s")
-        time.sleep(0.01)

@@ -6,9 +6,7 @@ import ctypes
 import time
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
 
-from millrace import patterns
 from millrace.app import App
 from millrace.http import Request
 from millrace.lab.experiment import Claim, Experiment, Measure, Quantity, Run
@@ -16,7 +14,13 @@ from millrace.lab.load import load
 from millrace.lab.machine import Machine
 from millrace.lab.verdicts import Prediction
 from millrace.lab.work import Price, Work, native_work
-from millrace.patterns import acceptor_queue_workers, single_thread
+from millrace.patterns import (
+    MultiProcess,
+    Pattern,
+    acceptor_queue_workers,
+    multi_process,
+    single_thread,
+)
 from millrace.server import Server
 
 __all__ = ["experiment"]
@@ -48,7 +52,6 @@ def experiment() -> Experiment:
     threads = acceptor_queue_workers(workers=WORKERS)
     alone = Prediction(1 / COMPUTE_S, 1 / COMPUTE_S, "1 / cpu", relative=TOLERANCE)
     waits = WORKERS / WAIT_S
-    processes = _processes()
     arms: dict[str, Measure] = {
         "computes, 1 thread": partial(_serve, path="/compute", pattern=one),
         f"computes, {WORKERS} threads": partial(_serve, path="/compute", pattern=threads),
@@ -66,7 +69,7 @@ def experiment() -> Experiment:
             Quantity("rate", "Answered", "requests/s"),
             Quantity("at_once", "Waiting at once", "handlers"),
         ],
-        arms=arms | (_arms_of(processes) if processes else {}),
+        arms=arms | _arms_of_processes(),
         claims=[
             Claim("computes, 1 thread", "rate", alone, "One thread has one core.", by="clock"),
             Claim(
@@ -96,23 +99,17 @@ def experiment() -> Experiment:
                 Prediction(WORKERS, WORKERS, "n", relative=0.25),
                 "As many handlers wait at once as there are threads.",
             ),
-            *(_claims_of_processes() if processes else ()),
+            *_claims_of_processes(),
         ],
         without_cause="the lock's rule: what computes does so outside the lock, and what waits "
         "keeps it",
         rounds=3,
         quick_rounds=1,
-        left_out={} if processes else {"processes": "this version has no pattern multi_process"},
     )
 
 
-def _processes() -> Any:
-    """Return the pattern of worker processes; None in a version that has none."""
-    make = getattr(patterns, "multi_process", None)
-    return make(WORKERS, listener="reuseport") if make else None
-
-
-def _arms_of(processes: Any) -> dict[str, Measure]:
+def _arms_of_processes() -> dict[str, Measure]:
+    processes = multi_process(WORKERS, listener="reuseport")
     return {
         f"{what}, {WORKERS} processes": partial(
             _serve, path=path, pattern=processes, clients=CLIENTS_OF_PROCESSES
@@ -182,7 +179,9 @@ CLAIMED = _claimed()
 WITHOUT_CAUSE = _without_cause()
 
 
-def _serve(run: Run, *, path: str, pattern: Any, clients: int = CLIENTS) -> dict[str, float]:
+def _serve(
+    run: Run, *, path: str, pattern: Pattern | MultiProcess, clients: int = CLIENTS
+) -> dict[str, float]:
     _waits.clear()
     app = WITHOUT_CAUSE if run.without_cause else CLAIMED
     with Server(app, pattern=pattern, journey=False) as server:
