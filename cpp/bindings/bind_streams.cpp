@@ -86,6 +86,12 @@ void bind_options(py::module_& module) {
       .def_property(
           "backlog", [](const StreamServerOptions& one) { return one.listening.backlog; },
           [](StreamServerOptions& one, int value) { one.listening.backlog = value; })
+      .def_property(
+          "socket", [](StreamServerOptions& one) { return &one.listening.socket; },
+          [](StreamServerOptions& one, const net::SocketOptions& value) {
+            one.listening.socket = value;
+          },
+          py::return_value_policy::reference_internal)
       .def_readwrite("max_connections", &StreamServerOptions::max_connections)
       .def_readwrite("stream", &StreamServerOptions::stream);
 }
@@ -149,10 +155,11 @@ void bind_streams(py::module_& module) {
   module.def("serve_echo", &make_engine<StreamTarget::Kind::echo, plain>, "options"_a, "target"_a);
   module.def(
       "connect",
-      [](const std::string& address, double timeout, const MessageStreamOptions& options) {
-        return unwrap(python::connect(address, nanoseconds(timeout), options));
+      [](const std::string& address, double timeout, const MessageStreamOptions& options,
+         const net::SocketOptions& socket) {
+        return unwrap(python::connect(address, nanoseconds(timeout), options, socket));
       },
-      "address"_a, "timeout"_a, "options"_a);
+      "address"_a, "timeout"_a, "options"_a, "socket"_a);
 }
 
 }  // namespace millrace::bindings

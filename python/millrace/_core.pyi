@@ -419,6 +419,7 @@ class TcpServerOptions:
     bind: list[str]
     recipe: Recipe
     backlog: int
+    socket: SocketOptions
     max_connections: int
     stream: StreamOptions
 
@@ -457,7 +458,9 @@ class Bell:
 def serve_function(options: TcpServerOptions, target: Any) -> Server: ...
 def serve_coroutine(options: TcpServerOptions, target: Any) -> Server: ...
 def serve_echo(options: TcpServerOptions, target: Any) -> Server: ...
-def connect(address: str, timeout: float, options: StreamOptions) -> Conversation: ...
+def connect(
+    address: str, timeout: float, options: StreamOptions, socket: SocketOptions
+) -> Conversation: ...
 
 # --- where the time goes --------------------------------------------------------------------------
 

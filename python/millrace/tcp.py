@@ -12,6 +12,7 @@ from typing import Any
 from millrace import _core, errors, observe, patterns
 from millrace.framing import Framing
 from millrace.patterns import Pattern
+from millrace.sockets import SocketOptions, SocketReport
 from millrace.units import byte_count, seconds
 
 __all__ = ["Connection", "TcpConnection", "TcpServer", "echo", "tcp_connect"]
@@ -173,6 +174,8 @@ class tcp_connect:  # noqa: N801 - called like a function
         coroutines use ``asyncio.timeout``.
     framing:
         What messages are; None for bytes.
+    socket_options:
+        What the socket is asked to be before it connects; what the kernel refuses is left out.
 
     Raises
     ------
@@ -196,12 +199,14 @@ class tcp_connect:  # noqa: N801 - called like a function
         *,
         timeout: float | str | None = "5s",
         framing: Framing | None = None,
+        socket_options: SocketOptions | None = None,
     ) -> None:
         self._address = address
         self._timeout = None if timeout is None else seconds(timeout)
         self._options = _core.StreamOptions()
         self._options.framing = framing if framing is not None else Framing()
         self._options.idle_timeout = 0.0  # clients have their own timeouts
+        self._socket = (socket_options or SocketOptions()).to_engine()
         self._connection: Any = None
 
     def __enter__(self) -> TcpConnection:
@@ -223,7 +228,7 @@ class tcp_connect:  # noqa: N801 - called like a function
 
     def _connect(self) -> _core.Conversation:
         patience = float("inf") if self._timeout is None else self._timeout
-        return _core.connect(self._address, patience, self._options)
+        return _core.connect(self._address, patience, self._options, self._socket)
 
 
 class TcpServer:
@@ -255,6 +260,8 @@ class TcpServer:
         memory for a coroutine or a worker.
     backlog:
         Connections the kernel keeps until they are accepted.
+    socket_options:
+        What listening sockets and connections are asked to be; see `socket_report`.
     drain:
         What `stop` gives to calls under way.
 
@@ -281,7 +288,8 @@ class TcpServer:
         idle_timeout: float | str = _STREAM.idle_timeout,
         write_timeout: float | str = _STREAM.write_timeout,
         high_water_bytes: int | str = _STREAM.high_water_bytes,
-        backlog: int = _SERVER.backlog,
+        backlog: int | None = None,
+        socket_options: SocketOptions | None = None,
         drain: float | str = "10s",
     ) -> None:
         if not callable(handler):
@@ -299,7 +307,13 @@ class TcpServer:
         if not options.bind:
             raise ValueError("bind is empty: name at least one address, such as '127.0.0.1:0'")
         options.recipe = self._pattern.recipe()
-        options.backlog = backlog
+        wanted = socket_options or SocketOptions()
+        if backlog is not None and wanted.backlog is not None:
+            raise ValueError("backlog is given twice: leave it out of the socket_options")
+        options.socket = wanted.to_engine()
+        backlog = wanted.backlog if backlog is None else backlog
+        if backlog is not None:
+            options.backlog = backlog
         options.max_connections = _positive("max_connections", max_connections)
         stream = _core.StreamOptions()
         stream.framing = framing if framing is not None else Framing()
@@ -347,6 +361,7 @@ class TcpServer:
                 raise RuntimeError("the server is running: stop it before it is started again")
             self._core = core = self._serve()
             core.listen()
+            self.socket_report().log_problems()
             try:
                 core.run_loops()
                 core.accept()
@@ -386,6 +401,12 @@ class TcpServer:
         if self._core is None:
             raise RuntimeError("the server has not been started yet")
         return observe.Stats(self._core.stats())
+
+    def socket_report(self) -> SocketReport:
+        """Return what the kernel made of the socket options, in this run or the last one."""
+        if self._core is None:
+            raise RuntimeError("the server has not been started yet")
+        return SocketReport(self._core.socket_reports())
 
     def __enter__(self) -> TcpServer:
         return self.start()

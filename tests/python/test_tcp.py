@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
+import queue
 import socket
 import struct
 import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import millrace as mr
@@ -83,6 +89,103 @@ def test_a_message_at_the_limit_passes_and_one_beyond_ends_the_connection() -> N
         client.sendall(struct.pack(">H", 6))
         assert client.recv(1) == b""
         assert server.stats().loops[0]["protocol_errors"] == 1
+
+
+def wait_until(is_true: Callable[[], bool]) -> bool:
+    until = time.monotonic() + 20
+    while not is_true() and time.monotonic() < until:
+        time.sleep(0.01)
+    return is_true()
+
+
+def closed(server: mr.TcpServer) -> Callable[[], bool]:
+    return lambda: server.stats().total("connections_open") == 0
+
+
+def test_a_refusal_does_not_destroy_the_answer_before_it() -> None:
+    framing = mr.framing.lines(max_bytes=5)
+    with mr.TcpServer(shout, framing=framing) as server, plain_client(server) as client:
+        # More than one read takes: the rest is unread when the line is refused.
+        client.sendall(b"hello\n" + b"x" * 300_000)
+        assert client.makefile("rb").read() == b"HELLO\n"  # to the end, not to a reset
+        assert server.stats().total("connections_open") == 1
+        client.shutdown(socket.SHUT_WR)
+        assert wait_until(closed(server))
+        assert server.stats().total("protocol_errors") == 1
+
+
+def test_a_refused_peer_is_listened_to_for_a_while_and_no_longer() -> None:
+    framing = mr.framing.lines(max_bytes=5)
+    with mr.TcpServer(shout, framing=framing) as server:
+        with plain_client(server) as talker:
+            with pytest.raises(ConnectionError):
+                talker.sendall(b"x" * 64_000_000)
+        with plain_client(server) as silent:
+            silent.sendall(b"x" * 6)
+            assert silent.recv(1) == b""
+            assert wait_until(closed(server))
+
+
+def test_a_coroutine_hears_of_a_refusal_at_once() -> None:
+    heard: queue.Queue[BaseException] = queue.Queue()
+
+    async def listen(connection: Any) -> None:
+        try:
+            async for _ in connection:
+                pass
+        except errors.MillraceError as error:
+            heard.put(error)
+
+    framing = mr.framing.lines(max_bytes=5)
+    with mr.TcpServer(listen, framing=framing) as server, plain_client(server) as client:
+        client.sendall(b"x" * 6)
+        assert isinstance(heard.get(timeout=20), errors.MessageTooLarge)
+        assert client.recv(1) == b""
+
+
+def values_at_both_ends(server: mr.TcpServer, level: int, option: int) -> list[int]:
+    """Of the connections to a server of this process, whose two ends are both here."""
+    found = []
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the folder's own descriptor is gone by now
+            if not str(link.readlink()).startswith("socket:"):
+                continue
+            with socket.socket(fileno=os.dup(int(link.name))) as one:
+                is_tcp = one.family == socket.AF_INET
+                if is_tcp and server.port in (one.getpeername()[1], one.getsockname()[1]):
+                    found.append(one.getsockopt(level, option))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [("receive_buffer", 30_000, 60_000), ("send_buffer", 40_000, 80_000)],
+)
+def test_socket_options_reach_both_ends(
+    pattern: mr.Pattern, option: str, value: int, expected: int
+) -> None:
+    number = {"receive_buffer": socket.SO_RCVBUF, "send_buffer": socket.SO_SNDBUF}[option]
+    wanted = mr.SocketOptions(**{option: value})
+    with (
+        mr.TcpServer(mr.tcp.echo, pattern=pattern, socket_options=wanted) as server,
+        mr.tcp_connect(server.address, socket_options=wanted) as connection,
+    ):
+        connection.write(b"hello")
+        assert connection.read() == b"hello"
+        assert values_at_both_ends(server, socket.SOL_SOCKET, number) == [expected, expected]
+        assert server.socket_report()[option].effective == expected
+
+
+def test_what_the_kernel_does_not_take_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    wanted = mr.SocketOptions(congestion_control="nonesuch")
+    with mr.TcpServer(shout, socket_options=wanted) as server:
+        assert [row.name for row in server.socket_report().problems] == ["congestion_control"]
+    assert "congestion_control" in caplog.text
+
+
+def test_a_backlog_is_given_once() -> None:
+    with pytest.raises(ValueError, match="backlog is given twice"):
+        mr.TcpServer(shout, backlog=5, socket_options=mr.SocketOptions(backlog=6))
 
 
 def test_a_client_hears_what_the_server_broke() -> None:

@@ -94,7 +94,8 @@ PyObject* wait_for_news(conn::Conversation& conversation, base::Time deadline) {
 }
 
 base::Result<conn::SharedConversation> connect(const std::string& address, base::Duration timeout,
-                                               const conn::MessageStreamOptions& options) {
+                                               const conn::MessageStreamOptions& options,
+                                               const net::SocketOptions& socket) {
   if (auto status = framing::check(options.framing); !status) return status;
   auto& loop = client_loop();
   if (!loop) loop = std::make_unique<conn::ClientLoop>().release();
@@ -104,7 +105,7 @@ base::Result<conn::SharedConversation> connect(const std::string& address, base:
   base::Result<conn::SharedConversation> outcome = base::Error{base::Errc::cancelled, {}, {}};
   Py_BEGIN_ALLOW_THREADS;
   auto addresses = addresses_of(address);
-  outcome = addresses ? loop->connect(*addresses, deadline, shared)
+  outcome = addresses ? loop->connect(*addresses, deadline, shared, socket)
                       : base::Result<conn::SharedConversation>(addresses.take_status());
   Py_END_ALLOW_THREADS;
   return outcome;

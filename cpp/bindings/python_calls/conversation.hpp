@@ -6,6 +6,7 @@
 #include "ref.hpp"
 
 #include "millrace/conn/conversation.hpp"
+#include "millrace/net/socket_options.hpp"
 
 namespace millrace::python {
 
@@ -23,7 +24,8 @@ PyObject* wait_for_news(conn::Conversation& conversation, base::Time deadline);
 // Connects a client to "host:port" or "unix:/path", on a loop that all clients of the process
 // share. Gives up the GIL meanwhile.
 base::Result<conn::SharedConversation> connect(const std::string& address, base::Duration timeout,
-                                               const conn::MessageStreamOptions& options);
+                                               const conn::MessageStreamOptions& options,
+                                               const net::SocketOptions& socket);
 // At interpreter exit, and in the child of a fork.
 void stop_clients();
 void forget_clients();

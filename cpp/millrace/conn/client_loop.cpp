@@ -25,15 +25,16 @@ ClientLoop::~ClientLoop() {
 }
 
 Connected ClientLoop::connect(const std::vector<net::Endpoint>& addresses, base::Time deadline,
-                              SharedOptions options) {
+                              SharedOptions options, const net::SocketOptions& socket) {
   Connected outcome = Error{Errc::name_not_found, {}, "no address"};
   for (auto const& address : addresses) {
     std::promise<Connected> promise;
     reactor_.post([&, address] {
-      net::connect_socket(reactor_, address, deadline, [&, address](base::Result<int> descriptor) {
+      auto const done = [&, address](base::Result<int> descriptor) {
         promise.set_value(descriptor ? Connected(begin(*descriptor, address, options))
                                      : Connected(descriptor.take_error()));
-      });
+      };
+      net::connect_socket(reactor_, address, deadline, done, socket);
     });
     outcome = promise.get_future().get();
     if (outcome || outcome.error().code == Errc::connect_timeout) break;

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "millrace/conn/conversation.hpp"
+#include "millrace/net/socket_options.hpp"
 
 namespace millrace::conn {
 
@@ -15,9 +16,10 @@ class ClientLoop final : private Keeper {
   ~ClientLoop();  // breaks off the connections that are left
 
   // Connects to the first of the addresses that takes the connection, until the deadline (clock of
-  // net::Reactor).  Waits.
+  // net::Reactor). Waits.
   base::Result<SharedConversation> connect(const std::vector<net::Endpoint>& addresses,
-                                           base::Time deadline, SharedOptions options);
+                                           base::Time deadline, SharedOptions options,
+                                           const net::SocketOptions& socket);
   const net::Reactor& reactor() const { return reactor_; }
 
  private:

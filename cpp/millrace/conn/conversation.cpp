@@ -248,19 +248,24 @@ void Conversation::carry_out() {
 void Conversation::go_away() {
   if (stream_.is_closed()) return;
   stream_.stop_reading();
-  on_end();
+  if (!stream_.is_closed()) on_end();
 }
 
-void Conversation::on_closed(const Error* why) {
-  reactor_.counters().connections_open.subtract();
+// Readers and writers are told, once.
+void Conversation::break_off(const Error* why) {
   Locked locked(lock_);
-  closed_ = true;
+  if (std::exchange(closed_, true)) return;
   if (why) why_ = std::make_unique<Error>(*why);
   outgoing_.clear();
   outgoing_bytes_ = unsent_bytes_ = 0;
   wants_news_ = true;
   tell(locked);
-  if (!locked.owns_lock()) locked.lock();
+}
+
+void Conversation::on_closed(const Error* why) {
+  reactor_.counters().connections_open.subtract();
+  break_off(why);
+  Locked locked(lock_);
   auto const on_news = std::exchange(on_news_, nullptr);  // with what it holds, behind the lock
   auto const object = std::exchange(handlers_object_, nullptr);
   locked.unlock();

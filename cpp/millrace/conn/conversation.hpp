@@ -132,6 +132,7 @@ class Conversation final : public std::enable_shared_from_this<Conversation>,
   void on_message(base::ByteView message) override;
   void on_end() override;
   void on_room() override;
+  void on_refused(const base::Error& why) override { break_off(&why); }
   void on_closed(const base::Error* why) override;
 
   enum Order : std::uint8_t {
@@ -145,6 +146,7 @@ class Conversation final : public std::enable_shared_from_this<Conversation>,
   void give(std::uint8_t order);  // 0: only what waits to be written
   void carry_out();
   void tell(Locked& locked);
+  void break_off(const base::Error* why);
   base::Result<Taken> take_nothing(const Want& want, std::string& into);
   std::optional<std::size_t> size_of(const Want& want) const;
   std::size_t inbox_bytes() const { return inbox_.size() - inbox_at_; }

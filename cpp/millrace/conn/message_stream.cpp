@@ -45,7 +45,12 @@ void MessageStream::start() {
 // messages in
 
 void MessageStream::on_bytes(ByteView bytes, Time ready, Time) {
-  if (closed_ || refused_) return;  // behind a refusal nothing is listened to
+  if (closed_) return;
+  if (refused_) {  // behind a refusal nothing is told
+    lingered_ += bytes.size();
+    if (lingering_ && lingered_ > options_.linger_bytes) close(refused_.get());
+    return;
+  }
   last_traffic_ = ready;
   Hold const hold(*this);
   deliver(bytes);
@@ -89,7 +94,7 @@ void MessageStream::set_reading(bool wanted) {
 
 void MessageStream::pause() {
   paused_ = true;
-  if (!closed_) set_reading(false);
+  if (!closed_ && !lingering_) set_reading(false);
 }
 
 void MessageStream::resume() {
@@ -98,6 +103,7 @@ void MessageStream::resume() {
 }
 
 void MessageStream::stop_reading() {
+  if (lingering_) return close(refused_.get());
   pause();
   has_ended_ = true;
   pending_.clear();
@@ -106,15 +112,17 @@ void MessageStream::stop_reading() {
 void MessageStream::on_eof(Time) {
   // While nothing is read bytes may still be waiting, and the end is told again behind them.
   if (closed_ || !is_reading_ || has_ended_) return;
+  if (lingering_) return close(refused_.get());
   Hold const hold(*this);
   has_ended_ = true;
+  if (refused_) return;
   if (auto ended = splitter_.end(); !ended) return refuse(ended.take_error());
   sink_.on_end();
 }
 
 void MessageStream::on_error(Error error, Time) { close(&error); }
 
-// What was refused is said to the peer by the end of the connection, behind what it was owed.
+// What was refused is said to the peer by the end of our side, behind what it was owed.
 void MessageStream::refuse(Error error) {
   reactor_.counters().protocol_errors.add();
   refused_ = std::make_unique<Error>(std::move(error));
@@ -124,7 +132,7 @@ void MessageStream::refuse(Error error) {
 // messages out
 
 base::Status MessageStream::send(base::Bytes message) {
-  if (closed_) return base::failure(Errc::connection_closed);
+  if (closed_ || lingering_) return base::failure(Errc::connection_closed);
   if (ending_ != Ending::open)
     return base::failure(Errc::wrong_state, {}, "this side of the connection has been ended");
   Hold const hold(*this);
@@ -149,6 +157,7 @@ void MessageStream::close_when_written() {
 
 // Writes, and tells what had to wait for room, until the kernel takes no more or nothing is left.
 void MessageStream::settle() {
+  if (lingering_) return;
   for (int round = 0; !closed_; ++round) {
     if (round == rounds_per_turn) {
       stream_->request_writable();
@@ -189,11 +198,22 @@ void MessageStream::on_writable(Time) {
 }
 
 void MessageStream::end_when_written() {
-  if (refused_) return close(refused_.get());
+  if (refused_) return begin_lingering();
   if (ending_ == Ending::both) return close();
   if (ending_ != Ending::half) return;
   if (has_ended_) return close();
   if (!std::exchange(has_sent_end_, true)) stream_->end_writing();
+}
+
+// Closing over unread bytes is a reset, which would destroy what was just written.
+void MessageStream::begin_lingering() {
+  if (has_ended_) return close(refused_.get());
+  lingering_ = true;
+  linger_until_ = reactor_.now() + options_.linger_timeout;
+  pending_.clear();
+  if (!std::exchange(has_sent_end_, true)) stream_->end_writing();
+  set_reading(true);
+  sink_.on_refused(*refused_);
 }
 
 // ----------------------------------------------------------------------------------------------
@@ -216,6 +236,7 @@ void MessageStream::abort(const Error& why) {
 }
 
 void MessageStream::arm_timer() {
+  if (lingering_) return reactor_.wheel().arm(timer_, linger_until_);
   auto deadline = std::numeric_limits<Time>::max();
   if (options_.idle_timeout > 0) deadline = last_traffic_ + options_.idle_timeout;
   if (write_stuck_since_ != 0)
@@ -225,6 +246,7 @@ void MessageStream::arm_timer() {
 
 void MessageStream::on_timer(Time now) {
   if (closed_) return;
+  if (lingering_) return close(refused_.get());
   auto const give_up = [this](Errc code) {
     reactor_.counters().timeouts.add();
     abort(Error{code, {}, {}});

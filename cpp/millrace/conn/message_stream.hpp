@@ -19,6 +19,9 @@ class MessageSink {
   virtual void on_end() = 0;
   // Less output waits than the low-water mark, after more than the high one had.
   virtual void on_room() = 0;
+  // The peer broke the framing or its limit, and has been told so by our end: nothing more is taken
+  // or told, though the stream listens for a while (see linger_timeout).
+  virtual void on_refused(const base::Error& why) = 0;
   // Once, and last. `why` is null for a proper end.
   virtual void on_closed(const base::Error* why) = 0;
 
@@ -37,6 +40,10 @@ struct MessageStreamOptions {
   base::Duration idle_timeout = base::seconds(600);
   // From a write that could not go on to its next progress.
   base::Duration write_timeout = base::seconds(60);
+  // After a refusal: how long, and how much, a peer that keeps sending is listened to, so that our
+  // last answer is not destroyed by a reset, as in HTTP (RFC 9112 9.6).
+  base::Duration linger_timeout = base::seconds(2);
+  std::size_t linger_bytes = 1024 * 1024;
 };
 
 // Owned by its sink, which disposes of it through the reactor after on_closed. Home loop only.
@@ -100,6 +107,7 @@ class MessageStream final : private net::ReadSink {
   void settle();
   void write_out();
   void end_when_written();
+  void begin_lingering();
   void arm_timer();
   void on_timer(base::Time now);
 
@@ -114,11 +122,13 @@ class MessageStream final : private net::ReadSink {
   Timer timer_;
   base::Time last_traffic_ = 0;
   base::Time write_stuck_since_ = 0;
+  base::Time linger_until_ = 0;
+  std::size_t lingered_ = 0;
   std::unique_ptr<base::Error> refused_;  // why it will close once all is written
   int depth_ = 0;
   Ending ending_ = Ending::open;
   bool is_reading_ = true, paused_ = false, closed_ = false, has_ended_ = false, was_above_ = false,
-       is_blocked_ = false, is_telling_ = false, has_sent_end_ = false;
+       is_blocked_ = false, is_telling_ = false, has_sent_end_ = false, lingering_ = false;
 };
 
 }  // namespace millrace::conn
