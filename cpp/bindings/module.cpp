@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 
 #include "bind_connections.hpp"
+#include "bind_datagrams.hpp"
 #include "bind_exec.hpp"
 #include "bind_http.hpp"
 #include "bind_interpreter.hpp"
@@ -59,6 +60,7 @@ PYBIND11_MODULE(_core, module) {
   bindings::bind_connections(module);
   bindings::bind_server(module);
   bindings::bind_streams(module);
+  bindings::bind_datagrams(module);
   bindings::bind_work(module);
   bindings::bind_lab(module);
   watch_the_end(module);

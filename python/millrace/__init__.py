@@ -33,6 +33,7 @@ from millrace.process import run
 from millrace.server import Server
 from millrace.sockets import Keepalive, SocketOptions, SocketReport
 from millrace.tcp import TcpServer, tcp_connect
+from millrace.udp import UdpServer, udp_connect
 
 if TYPE_CHECKING:
     from millrace import lab
@@ -59,6 +60,7 @@ __all__ = [
     "Stats",
     "TcpInfo",
     "TcpServer",
+    "UdpServer",
     "__version__",
     "errors",
     "framing",
@@ -66,6 +68,7 @@ __all__ = [
     "patterns",
     "run",
     "tcp_connect",
+    "udp_connect",
 ]
 
 

@@ -462,6 +462,21 @@ def connect(
     address: str, timeout: float, options: StreamOptions, socket: SocketOptions
 ) -> Conversation: ...
 
+# --- UDP ------------------------------------------------------------------------------------------
+
+class UdpServerOptions:
+    def __init__(self) -> None: ...
+    bind: list[str]
+    recipe: Recipe
+    batch: int
+    datagram_bytes: int
+    unsent_datagrams: int
+    receive_buffer: int | None
+    send_buffer: int | None
+
+def serve_datagrams(options: UdpServerOptions, target: Any) -> Server: ...
+def serve_datagram_echo(options: UdpServerOptions) -> Server: ...
+
 # --- where the time goes --------------------------------------------------------------------------
 
 class Histogram:

@@ -295,5 +295,10 @@ def log_connection_failure(connection: Any, error: BaseException) -> None:
         _log.error("%r: %s", connection, type(error).__name__, exc_info=error)
 
 
+def log_datagram_failure(peer: tuple[str, int], error: BaseException) -> None:
+    """Log what a handler of UDP raised."""
+    _log.error("datagram from %s port %d: %s", *peer, type(error).__name__, exc_info=error)
+
+
 def log_background_failure(route: str, error: BaseException) -> None:
     _log.error("starting background work failed (route %s)", route, exc_info=error)

@@ -17,6 +17,7 @@ PRINTS = {
     "background.py": ["201 welcome", "signed up", "sent", "nothing left undone"],
     "custom_pattern.py": ["sharded_workers", "[200, 200, 200, 200, 200, 200, 200, 200, 200]"],
     "tcp_lines.py": ["listening on 127.0.0.1:", "b'HELLO'"],
+    "udp_echo.py": ["bound to 127.0.0.1:", "b'hello'", "1 read, 1 sent"],
     "journey.py": ["400 requests", "queue", "did not occur", "Half of the requests"],
 }
 

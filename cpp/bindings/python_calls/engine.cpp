@@ -109,7 +109,7 @@ base::Result<std::unique_ptr<Engine>> Engine::make(server::Options options,
                                                    observe::RecorderOptions recorders,
                                                    MakeHandler make_other) {
   if (auto status = exec::check(options.recipe); !status) return status;
-  auto parts = std::make_unique<Parts>(options);
+  auto parts = std::make_unique<Parts>(options.recipe);
   parts->application.app = hooks.app;
   parts->application.on_exception = hooks.on_exception;
   parts->application.on_background = hooks.on_background;
@@ -127,9 +127,9 @@ base::Result<std::unique_ptr<Engine>> Engine::make(server::Options options,
   auto http = std::make_unique<server::Server>(std::move(options), std::move(router),
                                                &parts->runner, &parts->worker_guard, make_sink);
   parts->http = http.get();
-  parts->server = std::move(http);
+  parts->serve(std::move(http));
   // A streamed body goes through it again.
-  parts->application.queue = parts->server->host().loops().queue();
+  parts->application.queue = parts->server->loops().queue();
   return std::unique_ptr<Engine>(new Engine(std::move(parts)));
 }
 
@@ -138,8 +138,8 @@ base::Result<std::unique_ptr<Engine>> Engine::make_stream(server::StreamServerOp
                                                           MakeConnection make_connection) {
   if (auto status = exec::check(options.recipe); !status) return status;
   if (auto status = framing::check(options.stream.framing); !status) return status;
-  auto parts = std::make_unique<Parts>(options);
-  parts->stream_target = target.callable;
+  auto parts = std::make_unique<Parts>(options.recipe);
+  parts->target = target.callable;
   parts->has_coroutines = target.kind == StreamTarget::Kind::coroutine;
   parts->has_functions = target.kind == StreamTarget::Kind::function;
   CoroutineStreamHandler* coroutine = nullptr;
@@ -155,12 +155,28 @@ base::Result<std::unique_ptr<Engine>> Engine::make_stream(server::StreamServerOp
   auto server = std::make_unique<server::StreamServer>(std::move(options), *parts->stream_handler,
                                                        &parts->runner, &parts->worker_guard);
   auto* const served = server.get();
-  parts->server = std::move(server);
+  parts->serve(std::move(server));
   if (coroutine) {
     auto* const asyncio = parts->need_asyncio();
     if (!asyncio) return std::unique_ptr<Engine>();
     coroutine->serve_on(*asyncio, *served);
   }
+  return std::unique_ptr<Engine>(new Engine(std::move(parts)));
+}
+
+base::Result<std::unique_ptr<Engine>> Engine::make_datagram(server::DatagramServerOptions options,
+                                                            Ref target) {
+  if (auto status = server::DatagramServer::check(options); !status) return status;
+  auto parts = std::make_unique<Parts>(options.recipe);
+  parts->has_functions = static_cast<bool>(target);
+  if (target)
+    parts->datagram_handler = std::make_unique<PlainDatagramHandler>(Ref::borrow(target.get()));
+  else
+    parts->datagram_handler = std::make_unique<server::DatagramEcho>();
+  parts->target = std::move(target);
+  parts->datagrams = std::make_unique<server::DatagramServer>(
+      std::move(options), *parts->datagram_handler, &parts->runner, &parts->worker_guard);
+  parts->server = parts->datagrams.get();
   return std::unique_ptr<Engine>(new Engine(std::move(parts)));
 }
 
@@ -184,14 +200,14 @@ base::Status Engine::usable() const {
 base::Status Engine::listen() {
   if (auto status = usable(); !status) return status;
   WithoutGil const unlocked;
-  return parts_->server->host().listen();
+  return parts_->server->listen();
 }
 
 AsyncioHost* Engine::Parts::need_asyncio() {
   if (asyncio) return asyncio.get();
   bool const is_alone =
       is_running || !runs_handlers_on_loops() || !(has_functions || has_coroutines);
-  auto made = AsyncioHost::make(is_alone ? nullptr : &server->host().loops()[0]);
+  auto made = AsyncioHost::make(is_alone ? nullptr : &server->loops()[0]);
   if (!made || asyncio) return asyncio.get();  // another thread was faster
   asyncio = std::move(made);
   asyncio_is_alone = is_alone;
@@ -209,29 +225,29 @@ base::Status Engine::run_loops() {
                p.asyncio_is_alone ? nullptr : p.asyncio.get());
   p.is_running = true;
   if (p.asyncio && p.asyncio_is_alone) p.asyncio->run_alone(&p);
-  p.server->host().run_loops();
+  p.server->run_loops();
   return {};
 }
 
 base::Status Engine::accept() {
   if (auto status = usable(); !status) return status;
   WithoutGil const unlocked;
-  return parts_->server->host().accept();
+  return parts_->server->accept();
 }
 
 base::Status Engine::stop_accepting() {
   if (auto status = usable(); !status) return status;
   WithoutGil const unlocked;
-  parts_->server->host().stop_accepting();
+  parts_->server->stop_accepting();
   return {};
 }
 
 base::Result<std::size_t> Engine::drain(double seconds) {
-  return wait_in_slices(seconds, &server::Host::drain);
+  return wait_in_slices(seconds, &server::Service::drain);
 }
 
 base::Result<std::size_t> Engine::retire(double seconds) {
-  return wait_in_slices(seconds, &server::Host::retire);
+  return wait_in_slices(seconds, &server::Service::retire);
 }
 
 base::Result<std::size_t> Engine::wait_in_slices(double seconds, Wait wait) {
@@ -243,9 +259,9 @@ base::Result<std::size_t> Engine::wait_in_slices(double seconds, Wait wait) {
     {
       WithoutGil const unlocked;
       // In slices, so that Ctrl-C is heard.
-      left = (parts_->server->host().*wait)(std::min(deadline, now + base::milliseconds(50)));
+      left = (parts_->server->*wait)(std::min(deadline, now + base::milliseconds(50)));
     }
-    if (PyErr_CheckSignals() < 0 || now >= deadline || parts_->server->host().connections() == 0)
+    if (PyErr_CheckSignals() < 0 || now >= deadline || parts_->server->connections() == 0)
       return left;
   }
 }
@@ -289,8 +305,8 @@ void Engine::Parts::stop() {
   if (!server) return;
   {
     WithoutGil const unlocked;
-    server->host().stop_accepting();
-    server->host().stop_loops();
+    server->stop_accepting();
+    server->stop_loops();
     if (asyncio) asyncio->stop_alone();
   }
   if (asyncio) asyncio->abandon_calls();
@@ -302,7 +318,9 @@ void Engine::Parts::stop() {
 void Engine::Parts::destroy_server() {
   {
     WithoutGil const unlocked;
-    server.reset();
+    server = nullptr;
+    tenant.reset();
+    datagrams.reset();
   }
   drop_now();
 }
@@ -369,7 +387,7 @@ int Engine::traverse(visitproc visit, void* arg) const {
   auto const& a = parts_->application;
   for (auto* object : {a.app.get(), a.on_exception.get(), a.on_background.get()}) Py_VISIT(object);
   for (auto const& route : parts_->routes) Py_VISIT(route.target.get());
-  Py_VISIT(parts_->stream_target.get());
+  Py_VISIT(parts_->target.get());
   return 0;
 }
 

@@ -9,6 +9,7 @@
 
 #include "millrace/observe/metrics.hpp"
 #include "millrace/observe/request_recorder.hpp"
+#include "millrace/server/datagram_server.hpp"
 #include "millrace/server/server.hpp"
 
 namespace millrace::python {
@@ -56,19 +57,22 @@ class Engine {
   static base::Result<std::unique_ptr<Engine>> make_stream(server::StreamServerOptions options,
                                                            const StreamTarget& target,
                                                            MakeConnection make_connection);
+  // Of UDP; without a target an echo.
+  static base::Result<std::unique_ptr<Engine>> make_datagram(server::DatagramServerOptions options,
+                                                             Ref target);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
   // Stops it. On one of its own threads, which cannot wait for themselves, another one does.
   ~Engine();
 
-  // --- server::Host's life
+  // --- server::Service's life
   base::Status listen();
   base::Status run_loops();  // or a Python exception, where asyncio fails
   base::Status accept();
   base::Status stop_accepting();
   // Or a Python exception, which a signal's handler raised.
   base::Result<std::size_t> drain(double seconds);
-  base::Result<std::size_t> retire(double seconds);  // see server::Host
+  base::Result<std::size_t> retire(double seconds);  // see server::Service
   base::Result<WorkUnderWay> under_way(std::size_t most, double seconds);
   // Of each loop at most so many. No thread of the server's own.
   base::Result<server::ConnectionReports> connections(std::size_t most, double seconds);
@@ -96,7 +100,7 @@ class Engine {
   struct Parts;
   explicit Engine(std::unique_ptr<Parts> parts);
   base::Status usable() const;
-  using Wait = std::size_t (server::Host::*)(base::Time deadline);
+  using Wait = std::size_t (server::Service::*)(base::Time deadline);
   base::Result<std::size_t> wait_in_slices(double seconds, Wait wait);
 
   std::unique_ptr<Parts> parts_;  // null in a forked child

@@ -21,12 +21,11 @@ observe::QueueFigures figures_of(const exec::WorkerQueue& queue, const exec::Rec
 
 // Any thread, with the GIL or without.
 observe::Metrics Engine::Parts::metrics() {
-  auto& loops = server->host().loops();
+  auto& loops = server->loops();
   observe::ServerFigures figures{
       .loops = {}, .in_flight = server->in_flight(), .queue = {}, .journey = journey()};
   for (std::size_t i = 0; i < loops.size(); ++i) figures.loops.push_back(&loops[i].counters());
-  if (auto const* queue = loops.queue())
-    figures.queue = figures_of(*queue, server->host().options().recipe);
+  if (auto const* queue = loops.queue()) figures.queue = figures_of(*queue, server->recipe());
   std::vector<observe::Metrics> all;
   for (auto const* recorder : recorders)
     if (auto const* requests = recorder->metrics()) all.push_back({requests->snapshot()});

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "asyncio_host.hpp"
+#include "datagram_handler.hpp"
 #include "engine.hpp"
 #include "route.hpp"
 #include "stream_handlers.hpp"
@@ -13,9 +14,8 @@
 namespace millrace::python {
 
 struct Engine::Parts {
-  explicit Parts(const server::HostOptions& options)
-      : runner(this, options.recipe.loops + (options.recipe.separate_acceptor ? 1 : 0)),
-        worker_guard(this) {}
+  explicit Parts(const exec::Recipe& recipe)
+      : runner(this, recipe.loops + (recipe.separate_acceptor ? 1 : 0)), worker_guard(this) {}
 
   Application application;
   std::deque<Route> routes;
@@ -24,22 +24,27 @@ struct Engine::Parts {
   WorkerGuard worker_guard;
   std::unique_ptr<AsyncioHost> asyncio;              // outlives the exchanges that its calls answer
   std::vector<observe::RequestRecorder*> recorders;  // the server's, one per loop
-  Ref stream_target;
-  std::unique_ptr<server::StreamHandler> stream_handler;  // of plain TCP
-  std::unique_ptr<server::Tenant> server;
-  server::Server* http = nullptr;  // the same, where that is what it speaks
+  Ref target;                                        // of plain TCP and UDP
+  std::unique_ptr<server::StreamHandler> stream_handler;      // of plain TCP
+  std::unique_ptr<server::DatagramHandler> datagram_handler;  // of UDP
+  std::unique_ptr<server::Tenant> tenant;
+  std::unique_ptr<server::DatagramServer> datagrams;
+  server::Service* server = nullptr;  // the tenant's host, or that of UDP
+  server::Server* http = nullptr;     // the tenant, where that is what it speaks
   bool has_functions = false, has_coroutines = false;
   bool is_running = false;
   bool asyncio_is_alone = false;  // on a thread of its own
 
   // Made, and where the loops run already, started, if need be.
   AsyncioHost* need_asyncio();
+  void serve(std::unique_ptr<server::Tenant> made) {
+    tenant = std::move(made);
+    server = &tenant->host();
+  }
   base::Status add(const RouteRow& row, server::Router& router, MakeHandler make_other);
   observe::Metrics metrics();
   observe::JourneySnapshot journey() const;
-  bool runs_handlers_on_loops() const {
-    return server->host().options().recipe.run == exec::Run::on_loop;
-  }
+  bool runs_handlers_on_loops() const { return server->recipe().run == exec::Run::on_loop; }
   // GIL held, given up while waiting.
   void stop();
   void destroy_server();

@@ -63,14 +63,14 @@ PyObject* Engine::stats() const {
   if (!dict || !loops || !threads || !parts_) return dict.release();
   auto& p = *parts_;
   std::vector<int> loop_threads;
-  for (std::size_t i = 0; i < p.server->host().loops().size(); ++i) {
-    if (!append(loops.get(), loop_dict(p.server->host().loops()[i].counters()))) return nullptr;
+  for (std::size_t i = 0; i < p.server->loops().size(); ++i) {
+    if (!append(loops.get(), loop_dict(p.server->loops()[i].counters()))) return nullptr;
     loop_threads.push_back(p.runner.thread_id(i));
   }
-  auto const* queue = p.server->host().loops().queue();
+  auto const* queue = p.server->loops().queue();
   Ref queue_numbers = queue ? queue_dict(*queue) : Ref::borrow(Py_None);
   if (queue && queue_numbers &&
-      !set(queue_numbers.get(), "capacity", p.server->host().options().recipe.queue_capacity))
+      !set(queue_numbers.get(), "capacity", p.server->recipe().queue_capacity))
     return nullptr;
   Ref asyncio = Ref::borrow(Py_None);
   if (p.asyncio) {
@@ -83,7 +83,7 @@ PyObject* Engine::stats() const {
   auto* const d = dict.get();
   bool const is_complete =
       set(d, "loops", std::move(loops)) && set(d, "queue", std::move(queue_numbers)) &&
-      set(d, "connections", p.server->host().connections()) &&
+      set(d, "connections", p.server->connections()) &&
       set(d, "in_flight", p.server->in_flight()) &&
       set(threads.get(), "loops", thread_list(loop_threads)) &&
       set(threads.get(), "workers", thread_list(p.worker_guard.threads().ids())) &&
@@ -94,25 +94,24 @@ PyObject* Engine::stats() const {
 std::vector<std::string> Engine::endpoints() const {
   std::vector<std::string> texts;
   if (!parts_) return texts;
-  for (auto const& endpoint : parts_->server->host().endpoints())
-    texts.push_back(endpoint.to_string());
+  for (auto const& endpoint : parts_->server->endpoints()) texts.push_back(endpoint.to_string());
   return texts;
 }
 
 std::vector<int> Engine::ports() const {
   std::vector<int> numbers;
   if (!parts_) return numbers;
-  for (auto const& endpoint : parts_->server->host().endpoints())
+  for (auto const& endpoint : parts_->server->endpoints())
     if (endpoint.family() != AF_UNIX) numbers.push_back(endpoint.port());
   return numbers;
 }
 
 std::vector<server::SocketReport> Engine::socket_reports() const {
-  return parts_ ? parts_->server->host().socket_reports() : std::vector<server::SocketReport>();
+  return parts_ ? parts_->server->socket_reports() : std::vector<server::SocketReport>();
 }
 
 std::vector<server::QueueReport> Engine::accept_queues() const {
-  return parts_ ? parts_->server->host().accept_queues() : std::vector<server::QueueReport>();
+  return parts_ ? parts_->server->accept_queues() : std::vector<server::QueueReport>();
 }
 
 }  // namespace millrace::python

@@ -2,6 +2,7 @@
 
 #include <atomic>
 
+#include "buffer.hpp"
 #include "context.hpp"
 #include "host_module.hpp"
 
@@ -36,25 +37,6 @@ void log_failure(PyObject* connection) {
   Ref const logged(call_host("log_connection_failure", connection, exception.get()));
   if (!logged) PyErr_WriteUnraisable(connection);
 }
-
-class Buffer {
- public:
-  explicit Buffer(PyObject* object)
-      : is_held_(PyObject_GetBuffer(object, &view_, PyBUF_SIMPLE) == 0) {}
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-  ~Buffer() {
-    if (is_held_) PyBuffer_Release(&view_);
-  }
-  explicit operator bool() const { return is_held_; }
-  base::ByteView view() const {
-    return {static_cast<const char*>(view_.buf), static_cast<std::size_t>(view_.len)};
-  }
-
- private:
-  Py_buffer view_;
-  bool is_held_;
-};
 
 base::Result<bool> write(conn::Conversation& conversation, PyObject* data, base::ByteView bytes) {
   bool const is_kept = PyBytes_CheckExact(data) && bytes.size() > base::ByteChain::copy_below &&

@@ -5,13 +5,11 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "millrace/net/accept_queue.hpp"
 #include "millrace/net/listener.hpp"
-#include "millrace/server/loops.hpp"
+#include "millrace/server/service.hpp"
 
 namespace millrace::server {
 
@@ -21,18 +19,6 @@ struct HostOptions {
   net::ListenSocket::Options listening;  // reuse_port is the pattern's to say
   // Open connections; one more is refused. Each idle one costs about 2 kB, and a descriptor.
   std::size_t max_connections = 10'000;
-};
-
-// What became of the options of one listening socket.
-struct SocketReport {
-  std::string endpoint;
-  std::vector<net::SocketOptionOutcome> outcomes;
-};
-
-// What waits at one listening socket; the numbers are missing where the kernel does not say.
-struct QueueReport {
-  std::string endpoint;
-  std::optional<net::AcceptQueue> queue;
 };
 
 class Host;
@@ -57,37 +43,30 @@ class Tenant {
   virtual std::size_t in_flight() const = 0;
 };
 
-// Life: Host -> listen() -> run_loops() -> accept() -> stop_accepting() -> drain() -> stop_loops().
-// Each step once, by one controlling thread; none on a loop. The tenant, which outlives the host's
-// running, takes it down in its own destructor.
-class Host {
+// The tenant, which outlives the host's running, takes it down in its own destructor.
+class Host final : public Service {
  public:
   Host(const HostOptions& options, Tenant& tenant, LoopRunner* runner,
        exec::WorkerGuard* worker_guard);
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
 
-  base::Status listen();
-  void run_loops() { loops_.run(); }
-  base::Status accept();
-  void stop_accepting();
-  // Idle connections close, busy ones get until `deadline` (clock of net::Reactor) to finish.
-  // Returns what was still under way then.
-  std::size_t drain(base::Time deadline);
-  // The same, but idle connections stay for one more request. Returns the connections that are
-  // left.
-  std::size_t retire(base::Time deadline);
-  void stop_loops();  // breaks off what is left, joins the threads
+  base::Status listen() override;
+  base::Status accept() override;
+  void stop_accepting() override;
+  std::size_t drain(base::Time deadline) override;
+  std::size_t retire(base::Time deadline) override;
+  void stop_loops() override;
 
-  const std::vector<net::Endpoint>& endpoints() const { return endpoints_; }  // after listen()
-  // One per listening socket, as it was after listen(); outlives the sockets.
-  const std::vector<SocketReport>& socket_reports() const { return reports_; }
-  // One per listening socket; none when it has stopped accepting. Any thread.
-  std::vector<QueueReport> accept_queues() const;
-  Loops& loops() { return loops_; }
+  const std::vector<net::Endpoint>& endpoints() const override { return endpoints_; }
+  std::vector<SocketReport> socket_reports() const override { return reports_; }
+  std::vector<QueueReport> accept_queues() const override;
+  Loops& loops() override { return loops_; }
   const Loops& loops() const { return loops_; }
+  const exec::Recipe& recipe() const override { return options_.recipe; }
   const HostOptions& options() const { return options_; }
-  std::size_t connections() const { return connections_.load(std::memory_order_relaxed); }
+  std::size_t connections() const override { return connections_.load(std::memory_order_relaxed); }
+  std::size_t in_flight() const override { return tenant_.in_flight(); }
   // Any thread.
   void connection_closed() { connections_.fetch_sub(1, std::memory_order_relaxed); }
 

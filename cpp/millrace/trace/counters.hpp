@@ -40,12 +40,16 @@ struct LoopCounters {
   Counter timeouts;             // connections ended by a deadline
   Counter messages_in;          // of plain TCP and UDP: what handlers were given
   Counter messages_out;         // and what they sent
-  Counter reads;                // recv calls
-  Counter writes;               // send calls
+  Counter reads;                // recv or recvmmsg calls
+  Counter writes;               // send or sendmmsg calls
   Counter partial_writes;       // send calls that took less than all
   Counter reads_blocked;        // recv calls that found nothing
   Counter writes_blocked;       // send calls that the kernel's full buffer took nothing of
   Counter bytes_copied;         // of plain TCP: held because a message or its reader was incomplete
+  Counter datagrams_joined;     // of UDP: went through the kernel in groups (UDP_GRO, UDP_SEGMENT)
+  Counter datagrams_too_large;  // above the limit; dropped
+  Counter datagrams_dropped;    // no room for them, or for their answers, or the kernel refused
+  Counter datagrams_lost;       // dropped by the kernel, whose receive buffer was full
   Counter bytes_in;
   Counter bytes_out;
   Counter wakeups;      // eventfd writes that other threads made to wake this loop, as seen by it
