@@ -14,9 +14,10 @@ from typing import Any
 import millrace as mr
 import pytest
 
-# A shell that starts the tests in the background has them ignore Ctrl-C, and so would every program
-# that they start and interrupt.
+# A shell that starts the tests in the background has them ignore Ctrl-C, nohup the end of the
+# terminal; and so would every program that they start and signal.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 IN_PROCESS = list(mr.patterns.all())

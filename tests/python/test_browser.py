@@ -8,6 +8,7 @@ import re
 import subprocess
 
 import millrace as mr
+import pytest
 
 from tests.python.test_interop import tool
 
@@ -97,6 +98,7 @@ def make_app() -> mr.App:
     return app
 
 
+@pytest.mark.in_process
 def test_a_browser_shows_a_page_with_assets_and_a_streamed_answer(serve, pattern, tmp_path):
     server = serve(make_app(), pattern=pattern)
     command = [

@@ -125,6 +125,7 @@ def test_a_field_that_would_split_the_answer_is_500_and_a_log_line(serve, patter
     assert eventually(lambda: [r for r in caplog.records if r.name == "millrace.error"])
 
 
+@pytest.mark.in_process
 def test_a_handler_may_keep_its_request(serve, pattern):
     app, kept = mr.App(), []
 
@@ -664,6 +665,7 @@ def test_work_on_a_thread_comes_back_to_the_loop(serve, pattern):
     assert get(serve(app, pattern=pattern), "/").json() == {"moved": True, "back": True}
 
 
+@pytest.mark.in_process
 def test_many_coroutines_wait_at_once(serve, pattern):
     """A barrier opens only when all requests are being handled."""
     app, parties = mr.App(), 50
