@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from millrace import _core, errors, observe, patterns
+from millrace import _core, errors
 from millrace.framing import Framing
+from millrace.handler_server import HandlerServer, bind_list, is_coroutine_function, positive
 from millrace.patterns import Pattern
 from millrace.sockets import SocketOptions, SocketReport
 from millrace.units import byte_count, seconds
@@ -231,7 +230,7 @@ class tcp_connect:  # noqa: N801 - called like a function
         return _core.connect(self._address, patience, self._options, self._socket)
 
 
-class TcpServer:
+class TcpServer(HandlerServer):
     """Serves plain TCP with one handler, under any execution pattern; a context manager.
 
     A plain function is called with the connection and each message (without framing: with what
@@ -294,18 +293,11 @@ class TcpServer:
     ) -> None:
         if not callable(handler):
             raise TypeError(f"handler is {handler!r}: write def handler(connection, data)")
-        if pattern is not None and not isinstance(pattern, Pattern):
-            raise ValueError(
-                f"pattern={pattern!r}: plain TCP is served by one process in this version; use a "
-                "pattern of threads, such as millrace.patterns.reuseport_shards()"
-            )
+        super().__init__(pattern, transport="plain TCP")
         self._handler = handler
-        self._pattern = pattern if pattern is not None else patterns.single_thread()
         self._drain_s = seconds(drain)
         options = _core.TcpServerOptions()
-        options.bind = [bind] if isinstance(bind, str) else list(bind)
-        if not options.bind:
-            raise ValueError("bind is empty: name at least one address, such as '127.0.0.1:0'")
+        options.bind = bind_list(bind)
         options.recipe = self._pattern.recipe()
         wanted = socket_options or SocketOptions()
         if backlog is not None and wanted.backlog is not None:
@@ -314,62 +306,15 @@ class TcpServer:
         backlog = wanted.backlog if backlog is None else backlog
         if backlog is not None:
             options.backlog = backlog
-        options.max_connections = _positive("max_connections", max_connections)
+        options.max_connections = positive("max_connections", max_connections)
         stream = _core.StreamOptions()
         stream.framing = framing if framing is not None else Framing()
         stream.idle_timeout = seconds(idle_timeout)
-        stream.write_timeout = _positive("write_timeout", seconds(write_timeout))
-        stream.high_water_bytes = _positive("high_water_bytes", byte_count(high_water_bytes))
+        stream.write_timeout = positive("write_timeout", seconds(write_timeout))
+        stream.high_water_bytes = positive("high_water_bytes", byte_count(high_water_bytes))
         stream.low_water_bytes = stream.high_water_bytes // 4
         options.stream = stream
         self._options = options
-        self._lock = threading.Lock()
-        self._core: _core.Server | None = None
-        self._is_running = False
-
-    def __repr__(self) -> str:
-        where = ", ".join(self.addresses) if self._is_running else "not running"
-        return f"<TcpServer {where}, {self._pattern!r}>"
-
-    @property
-    def addresses(self) -> list[str]:
-        """Where it listens, each as `tcp_connect` takes it."""
-        return self._running_core().endpoints
-
-    @property
-    def address(self) -> str:
-        """The first of `addresses`."""
-        return self.addresses[0]
-
-    @property
-    def port(self) -> int:
-        """The first TCP port it listens on."""
-        return self._running_core().ports[0]
-
-    def start(self) -> TcpServer:
-        """Listen and accept.
-
-        Raises
-        ------
-        OSError
-            The address is in use or not available; nothing is left running.
-        RuntimeError
-            It is running.
-        """
-        with self._lock:
-            if self._is_running:
-                raise RuntimeError("the server is running: stop it before it is started again")
-            self._core = core = self._serve()
-            core.listen()
-            self.socket_report().log_problems()
-            try:
-                core.run_loops()
-                core.accept()
-            except BaseException:
-                core.stop_loops()
-                raise
-            self._is_running = True
-        return self
 
     def stop(self, *, drain: float | str | None = None) -> None:
         """Stop accepting and reading, let handlers finish with what has come, end all threads.
@@ -385,60 +330,15 @@ class TcpServer:
             Called by a handler, which would wait for itself.
         """
         patience = self._drain_s if drain is None else seconds(drain)
-        with self._lock:
-            if not self._is_running:
-                return
-            core = self._running_core()
-            core.stop_accepting()  # raises on a thread of the server's own
-            try:
-                core.drain(patience)
-            finally:
-                core.stop_loops()
-                self._is_running = False
-
-    def stats(self) -> observe.Stats:
-        """Return what the engine counted, per loop: system calls, bytes, copies, partial writes."""
-        if self._core is None:
-            raise RuntimeError("the server has not been started yet")
-        return observe.Stats(self._core.stats())
+        self._stop(patience)
 
     def socket_report(self) -> SocketReport:
         """Return what the kernel made of the socket options, in this run or the last one."""
-        if self._core is None:
-            raise RuntimeError("the server has not been started yet")
-        return SocketReport(self._core.socket_reports())
+        return SocketReport(self._last_core().socket_reports())
 
-    def __enter__(self) -> TcpServer:
-        return self.start()
-
-    def __exit__(self, *error: object) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> TcpServer:
-        return await asyncio.to_thread(self.start)
-
-    async def __aexit__(self, *error: object) -> None:
-        await asyncio.to_thread(self.stop)
-
-    def _serve(self) -> _core.Server:
+    def _make_core(self) -> _core.Server:
         if self._handler is echo:
             return _core.serve_echo(self._options, None)
-        if _is_coroutine_function(self._handler):
+        if is_coroutine_function(self._handler):
             return _core.serve_coroutine(self._options, self._handler)
         return _core.serve_function(self._options, self._handler)
-
-    def _running_core(self) -> _core.Server:
-        if self._core is None or not self._is_running:
-            raise RuntimeError("the server is not running: start it, or use it in a `with`")
-        return self._core
-
-
-def _is_coroutine_function(handler: object) -> bool:
-    call = getattr(handler, "__call__", None)  # noqa: B004 - an object whose call is a coroutine
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
-
-
-def _positive(name: str, value: Any) -> Any:
-    if value <= 0:
-        raise ValueError(f"{name}={value!r}: a limit is more than zero")
-    return value

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import inspect
 import socket
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from millrace import _core, errors, observe, patterns
+from millrace import _core, errors
+from millrace.handler_server import HandlerServer, bind_list, is_coroutine_function, positive
 from millrace.patterns import Pattern
 from millrace.units import byte_count, seconds
 
@@ -29,7 +28,7 @@ def echo(data: bytes, peer: tuple[str, int]) -> bytes:
     return data
 
 
-class UdpServer:
+class UdpServer(HandlerServer):
     """Serves UDP with one handler; a context manager.
 
     Parameters
@@ -85,83 +84,23 @@ class UdpServer:
     ) -> None:
         if not callable(handler):
             raise TypeError(f"handler is {handler!r}: write def handler(data, peer)")
-        call = getattr(handler, "__call__", None)  # noqa: B004 - an object whose call is a coroutine
-        if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call):
+        if is_coroutine_function(handler):
             raise TypeError(
                 f"handler {handler!r} is a coroutine function: UDP is served by plain functions; "
                 "for handlers that wait use pattern=millrace.patterns.acceptor_queue_workers()"
             )
-        if pattern is not None and not isinstance(pattern, Pattern):
-            raise ValueError(
-                f"pattern={pattern!r}: UDP is served by one process in this version; use a "
-                "pattern of threads, such as millrace.patterns.reuseport_shards()"
-            )
+        super().__init__(pattern, transport="UDP")
         self._handler = handler
-        self._pattern = pattern if pattern is not None else patterns.single_thread()
         self._options = options = _core.UdpServerOptions()
-        options.bind = [bind] if isinstance(bind, str) else list(bind)
-        if not options.bind:
-            raise ValueError("bind is empty: name at least one address, such as '127.0.0.1:0'")
+        options.bind = bind_list(bind)
         options.recipe = self._pattern.recipe()
-        options.datagram_bytes = _positive("max_bytes", byte_count(max_bytes))
-        options.batch = _positive("batch", batch)
-        options.unsent_datagrams = _positive("unsent_datagrams", unsent_datagrams)
+        options.datagram_bytes = positive("max_bytes", byte_count(max_bytes))
+        options.batch = positive("batch", batch)
+        options.unsent_datagrams = positive("unsent_datagrams", unsent_datagrams)
         if receive_buffer is not None:
-            options.receive_buffer = _positive("receive_buffer", byte_count(receive_buffer))
+            options.receive_buffer = positive("receive_buffer", byte_count(receive_buffer))
         if send_buffer is not None:
-            options.send_buffer = _positive("send_buffer", byte_count(send_buffer))
-        self._lock = threading.Lock()
-        self._core: _core.Server | None = None
-        self._is_running = False
-
-    def __repr__(self) -> str:
-        where = ", ".join(self.addresses) if self._is_running else "not running"
-        return f"<UdpServer {where}, {self._pattern!r}>"
-
-    @property
-    def addresses(self) -> list[str]:
-        """Where it is bound, each as `udp_connect` takes it."""
-        return self._running_core().endpoints
-
-    @property
-    def address(self) -> str:
-        """The first of `addresses`."""
-        return self.addresses[0]
-
-    @property
-    def port(self) -> int:
-        """The first port it is bound to."""
-        return self._running_core().ports[0]
-
-    def start(self) -> UdpServer:
-        """Bind and read.
-
-        Raises
-        ------
-        OSError
-            The address is in use or not available; nothing is left running.
-        RuntimeError
-            It is running.
-        ValueError
-            The pattern places connections.
-        """
-        with self._lock:
-            if self._is_running:
-                raise RuntimeError("the server is running: stop it before it is started again")
-            if self._handler is echo:
-                core = _core.serve_datagram_echo(self._options)
-            else:
-                core = _core.serve_datagrams(self._options, self._handler)
-            core.listen()
-            try:
-                core.run_loops()
-                core.accept()
-            except BaseException:
-                core.stop_loops()
-                raise
-            self._core = core
-            self._is_running = True
-        return self
+            options.send_buffer = positive("send_buffer", byte_count(send_buffer))
 
     def stop(self) -> None:
         """Read no more, answer what has been read, end all threads.
@@ -171,36 +110,12 @@ class UdpServer:
         WrongState
             Called by a handler, which would wait for itself.
         """
-        with self._lock:
-            if not self._is_running:
-                return
-            core = self._running_core()
-            core.stop_accepting()  # raises on a thread of the server's own
-            core.stop_loops()
-            self._is_running = False
+        self._stop(None)
 
-    def stats(self) -> observe.Stats:
-        """Return what the engine counted, per loop: system calls, datagrams, bytes, drops."""
-        if self._core is None:
-            raise RuntimeError("the server has not been started yet")
-        return observe.Stats(self._core.stats())
-
-    def __enter__(self) -> UdpServer:
-        return self.start()
-
-    def __exit__(self, *error: object) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> UdpServer:
-        return await asyncio.to_thread(self.start)
-
-    async def __aexit__(self, *error: object) -> None:
-        await asyncio.to_thread(self.stop)
-
-    def _running_core(self) -> _core.Server:
-        if self._core is None or not self._is_running:
-            raise RuntimeError("the server is not running: start it, or use it in a `with`")
-        return self._core
+    def _make_core(self) -> _core.Server:
+        if self._handler is echo:
+            return _core.serve_datagram_echo(self._options)
+        return _core.serve_datagrams(self._options, self._handler)
 
 
 class UdpClient:
@@ -333,9 +248,3 @@ def _translated(timeout: float | None, code: str, what: str) -> Iterator[None]:
         if error.errno != errno.EMSGSIZE:
             raise
         raise errors.from_code("invalid_message", "no datagram is that long", "RFC 768") from error
-
-
-def _positive(name: str, value: Any) -> Any:
-    if value <= 0:
-        raise ValueError(f"{name}={value!r}: a limit is more than zero")
-    return value
