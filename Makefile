@@ -102,7 +102,7 @@ $(VENV)/.installed-dev: $(VENV)/.build-deps CMakeLists.txt $(engine_sources) | $
 
 # These expect the packages to be there: the targets above see to that.
 .PHONY: ctest-dev test-python build-fuzz check-all check-format check-python check-stubs check-tidy \
-  check-asan check-tsan check-python-asan check-fuzz
+  check-asan check-tsan check-python-asan check-fuzz check-killing
 
 ctest-dev:
 	cmake --preset dev
@@ -129,7 +129,8 @@ check-tidy:
 	.ci/tidy.sh $(ARGS)
 
 # In this order: what fails soonest comes first.
-check-all: check-format check-python check-stubs check-tidy check-asan check-tsan check-python-asan check-fuzz
+check-all: check-format check-python check-stubs check-tidy check-asan check-tsan check-python-asan check-fuzz \
+  check-killing
 
 check-asan:
 	cmake --preset asan
@@ -156,3 +157,8 @@ build-fuzz:
 # A fixed number of executions: the same run for the same commit.
 check-fuzz: build-fuzz
 	.ci/fuzz.sh -runs=20000
+
+# `make test` kills workers for two seconds under each pattern, this for a minute under the default one.
+check-killing: $(VENV)/.installed-dev
+	MILLRACE_TEST_KILLING_S=60 $(python) -m pytest tests/python/test_processes.py -q \
+	  -k 'killed_at_random and single_thread'

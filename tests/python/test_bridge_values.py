@@ -365,6 +365,7 @@ def test_a_body_over_the_limit_is_413_for_plain_functions_and_coroutines(serve, 
 
 
 @pytest.mark.sanitize
+@pytest.mark.in_process
 def test_a_request_may_be_read_on_another_thread_while_it_is_answered(serve, pattern):
     app, errors = mr.App(), []
 
@@ -394,6 +395,7 @@ def test_a_request_may_be_read_on_another_thread_while_it_is_answered(serve, pat
 
 
 @pytest.mark.sanitize
+@pytest.mark.in_process
 def test_large_bytes_are_sent_as_they_are_and_given_back(serve, pattern):
     import sys
 
