@@ -205,7 +205,8 @@ async def serve_connection(handler: Callable[..., Any], connection: Any, _token:
         raise
     except Exception as error:
         log_connection_failure(connection, error)
-        connection.abort()
+        # A peer that was refused still gets the answers to what came before.
+        connection.close() if is_the_peers(error) else connection.abort()
     else:
         connection.close()
 
@@ -289,9 +290,14 @@ def log_failure(request: Any, route: str, error: BaseException) -> None:
     )
 
 
+def is_the_peers(error: BaseException) -> bool:
+    """Whether a handler's exception only says that the peer, or the network, is to blame."""
+    return getattr(error, "fault", "local") != "local"
+
+
 def log_connection_failure(connection: Any, error: BaseException) -> None:
     """Log what a handler of plain TCP raised, unless it only says that the peer is to blame."""
-    if getattr(error, "fault", "local") == "local":
+    if not is_the_peers(error):
         _log.error("%r: %s", connection, type(error).__name__, exc_info=error)
 
 

@@ -102,6 +102,29 @@ def closed(server: mr.TcpServer) -> Callable[[], bool]:
     return lambda: server.stats().total("connections_open") == 0
 
 
+def slow(connection: mr.tcp.Connection, line: bytes) -> bytes:
+    time.sleep(0.02)
+    return line.upper()
+
+
+async def slow_chat(connection: Any) -> None:
+    async for line in connection:
+        await asyncio.sleep(0.02)
+        await connection.write(line.upper())
+
+
+@pytest.mark.parametrize("handler", [slow, slow_chat])
+def test_answers_to_what_came_before_a_refusal_are_sent(pattern: Any, handler: Any) -> None:
+    framing = mr.framing.lines(max_bytes=5)
+    with (
+        mr.TcpServer(handler, framing=framing, pattern=pattern) as server,
+        plain_client(server) as client,
+    ):
+        client.sendall(b"one\ntwo\nthree\n123456\nfour\n")
+        assert client.makefile("rb").read() == b"ONE\nTWO\nTHREE\n"
+        assert server.stats().total("protocol_errors") == 1
+
+
 def test_a_refusal_does_not_destroy_the_answer_before_it() -> None:
     framing = mr.framing.lines(max_bytes=5)
     with mr.TcpServer(shout, framing=framing) as server, plain_client(server) as client:

@@ -66,6 +66,15 @@ void Conversation::on_end() {
   tell(locked);
 }
 
+// Stands in line behind the messages before it: whoever answers those ends our side after that.
+void Conversation::on_refused(const Error& why) {
+  if (listener_) return listener_->on_end(*this);
+  Locked locked(lock_);
+  why_ = std::make_unique<Error>(why);
+  is_refused_ = true;
+  tell(locked);
+}
+
 // How many bytes of the inbox are what is wanted; nothing: they are not there yet.
 std::optional<std::size_t> Conversation::size_of(const Want& want) const {
   auto const there = ByteView(inbox_).substr(inbox_at_);
@@ -116,6 +125,7 @@ base::Result<Conversation::Taken> Conversation::take(const Want& want, std::stri
 
 base::Result<Conversation::Taken> Conversation::take_nothing(const Want& want, std::string& into) {
   auto const there = inbox_bytes();
+  if (is_refused_) return *why_;
   if (want.what == Want::What::line && there >= want.count)
     return Error{Errc::message_too_large, {}, "no line end in " + std::to_string(there) + " bytes"};
   if (has_ended_ && there > 0 && want.what == Want::What::line) {
@@ -254,7 +264,7 @@ void Conversation::go_away() {
 // Readers and writers are told, once.
 void Conversation::break_off(const Error* why) {
   Locked locked(lock_);
-  if (std::exchange(closed_, true)) return;
+  closed_ = true;
   if (why) why_ = std::make_unique<Error>(*why);
   outgoing_.clear();
   outgoing_bytes_ = unsent_bytes_ = 0;

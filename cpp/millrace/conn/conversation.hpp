@@ -46,7 +46,7 @@ class Listener {
  public:
   // Its bytes live until the call returns.
   virtual void on_message(Conversation& conversation, base::ByteView message) = 0;
-  // The peer ended its side, or the server wants to end.
+  // The peer ended its side or was refused, or the server wants to end.
   virtual void on_end(Conversation& conversation) = 0;
 
  protected:
@@ -81,8 +81,8 @@ class Conversation final : public std::enable_shared_from_this<Conversation>,
                Keeper& keeper, Listener* listener);
 
   // --- reading from the inbox
-  // Errors: what ended the connection, once all that came before it has been taken. After
-  // Taken::wait the next news are told.
+  // Errors: what ended the connection or was refused, once all that came before it has been taken.
+  // After Taken::wait the next news are told.
   base::Result<Taken> take(const Want& want, std::string& into);
   // Waits for news, and returns false at the deadline (clock of net::Reactor).
   bool wait_for_news(base::Time until);
@@ -132,7 +132,7 @@ class Conversation final : public std::enable_shared_from_this<Conversation>,
   void on_message(base::ByteView message) override;
   void on_end() override;
   void on_room() override;
-  void on_refused(const base::Error& why) override { break_off(&why); }
+  void on_refused(const base::Error& why) override;
   void on_closed(const base::Error* why) override;
 
   enum Order : std::uint8_t {
@@ -175,7 +175,7 @@ class Conversation final : public std::enable_shared_from_this<Conversation>,
   SharedAttachment handlers_object_;
   std::uint8_t orders_ = 0;
   bool is_full_ = false, wants_news_ = false, is_finished_ = false, has_ended_ = false,
-       closed_ = false;
+       is_refused_ = false, closed_ = false;
   SharedConversation travelling_;  // not null: the letter is under way
 };
 

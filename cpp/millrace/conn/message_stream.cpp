@@ -122,10 +122,13 @@ void MessageStream::on_eof(Time) {
 
 void MessageStream::on_error(Error error, Time) { close(&error); }
 
-// What was refused is said to the peer by the end of our side, behind what it was owed.
+// What was refused is said to the peer by the end of our side, behind what it is owed. Until then
+// nothing is read, so that it cannot send without a bound.
 void MessageStream::refuse(Error error) {
   reactor_.counters().protocol_errors.add();
   refused_ = std::make_unique<Error>(std::move(error));
+  set_reading(false);
+  sink_.on_refused(*refused_);
 }
 
 // ----------------------------------------------------------------------------------------------
@@ -198,7 +201,7 @@ void MessageStream::on_writable(Time) {
 }
 
 void MessageStream::end_when_written() {
-  if (refused_) return begin_lingering();
+  if (refused_ && ending_ != Ending::open) return begin_lingering();
   if (ending_ == Ending::both) return close();
   if (ending_ != Ending::half) return;
   if (has_ended_) return close();
@@ -213,7 +216,6 @@ void MessageStream::begin_lingering() {
   pending_.clear();
   if (!std::exchange(has_sent_end_, true)) stream_->end_writing();
   set_reading(true);
-  sink_.on_refused(*refused_);
 }
 
 // ----------------------------------------------------------------------------------------------

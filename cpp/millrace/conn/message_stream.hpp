@@ -19,8 +19,9 @@ class MessageSink {
   virtual void on_end() = 0;
   // Less output waits than the low-water mark, after more than the high one had.
   virtual void on_room() = 0;
-  // The peer broke the framing or its limit, and has been told so by our end: nothing more is taken
-  // or told, though the stream listens for a while (see linger_timeout).
+  // The peer broke the framing or its limit: nothing more is taken or told. Answers to what came
+  // before may still be sent; the end of our side is the sink's to say, and then the stream listens
+  // for a while (see linger_timeout).
   virtual void on_refused(const base::Error& why) = 0;
   // Once, and last. `why` is null for a proper end.
   virtual void on_closed(const base::Error* why) = 0;

@@ -239,6 +239,19 @@ TEST(AQueuedHandler, KeepsItsConnectionInOrderWhileOthersGoOn) {
   EXPECT_EQ(waiting.hear(10), "slow\nnext\n");
 }
 
+TEST(AQueuedHandler, AnswersWhatCameBeforeARefusal) {
+  Gated gated;
+  Running const running(*exec::find_recipe("acceptor_queue_workers"), gated, with_lines);
+  Client client(running.at());
+  client.say("slow\n");
+  while (running.server->in_flight() == 0) std::this_thread::yield();
+  client.say("next\n123456789\n");
+  while (running.total(&trace::LoopCounters::protocol_errors) == 0) std::this_thread::yield();
+  gated.gate.count_down();
+  EXPECT_EQ(client.hear(10), "slow\nnext\n");
+  EXPECT_EQ(client.hear_end(), "");
+}
+
 TEST(AQueuedHandler, WaitsWhereTheQueueIsFullAndLosesNothing) {
   Gated gated;
   exec::Recipe recipe = *exec::find_recipe("acceptor_queue_workers");
