@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include <string>
+#include <tuple>
 
 #include "enum_names.hpp"
 #include "python_calls/conversation.hpp"
@@ -64,7 +65,15 @@ void bind_options(py::module_& module) {
       .def_readonly("max_bytes", &Framing::max_bytes)
       .def_readonly("prefix_bytes", &Framing::prefix_bytes)
       .def_property_readonly("is_none",
-                             [](const Framing& one) { return one.kind == framing::Kind::none; });
+                             [](const Framing& one) { return one.kind == framing::Kind::none; })
+      .def(py::pickle(
+          [](const Framing& one) {
+            return std::tuple(static_cast<int>(one.kind), one.max_bytes, one.prefix_bytes);
+          },
+          [](const std::tuple<int, std::size_t, std::uint8_t>& state) {
+            auto const& [kind, max_bytes, prefix_bytes] = state;
+            return make_framing(max_bytes, static_cast<framing::Kind>(kind), prefix_bytes);
+          }));
 
   py::class_<MessageStreamOptions>(module, "StreamOptions")
       .def(py::init<>())

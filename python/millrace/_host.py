@@ -209,6 +209,8 @@ async def serve_connection(handler: Callable[..., Any], connection: Any, _token:
         connection.close() if is_the_peers(error) else connection.abort()
     else:
         connection.close()
+    finally:
+        connection._task = None  # no circle: with the task goes the token
 
 
 def news_of_connection(connection: Any) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import logging
-import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from millrace import _core, chain, errors, observe, patterns
+from millrace import _core, chain, errors, observe, patterns, running
 from millrace.access_log import AccessLog, RequestLogs
 from millrace.app import App, check_app
 from millrace.connections import AcceptQueues, Connections
@@ -34,9 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Server"]
 
 _log = logging.getLogger("millrace.error")
-
-# Running servers stay alive without a reference, and stop when the interpreter exits.
-_running: set[Server] = set()
 
 
 class Server:
@@ -446,7 +441,7 @@ class Server:
             raise
         self._hurry.clear()
         self._stopped.clear()
-        _running.add(self)
+        running.add(self)
         if self._monitor is not None:
             self._monitor.start()
 
@@ -505,7 +500,7 @@ class Server:
                 lifetime.detach()
                 core.stop_loops()
                 self._close_sight()
-                _running.discard(self)
+                running.discard(self)
                 self._stopped.set()
 
     def _close_sight(self) -> None:
@@ -582,18 +577,3 @@ _NOT_FOR_WORKERS = {"self", "app", "bind", "pattern", "backlog", "monitor"}
 
 # How soon Ctrl-C is heard, at the latest.
 _GLANCE_S = 0.5
-
-
-def _stop_all() -> None:
-    for server in list(_running):
-        server.stop(drain=0)
-
-
-def _forget_all() -> None:
-    for server in _running:
-        server._forget()
-    _running.clear()
-
-
-atexit.register(_stop_all)
-os.register_at_fork(after_in_child=_forget_all)

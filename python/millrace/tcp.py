@@ -5,14 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from millrace import _core, errors
 from millrace.framing import Framing
-from millrace.handler_server import HandlerServer, bind_list, is_coroutine_function, positive
-from millrace.patterns import Pattern
+from millrace.handler_server import (
+    AnyPattern,
+    HandlerServer,
+    bind_list,
+    is_coroutine_function,
+    positive,
+)
 from millrace.sockets import SocketOptions, SocketReport
 from millrace.units import byte_count, seconds
+
+if TYPE_CHECKING:
+    from millrace.patterns import MultiProcess, Subinterpreters
+    from millrace.supervisor.listeners import Listeners
 
 __all__ = ["Connection", "TcpConnection", "TcpServer", "echo", "tcp_connect"]
 
@@ -245,7 +254,9 @@ class TcpServer(HandlerServer):
     bind:
         As of `Server`.
     pattern:
-        Who accepts, who owns connections, who runs handlers; one thread for all by default.
+        Who accepts, who owns connections, who runs handlers; one thread for all by default. With
+        `patterns.multi_process` other processes serve, with `patterns.subinterpreters` other
+        interpreters, each with its own copy of the handler.
     framing:
         What messages are, see `millrace.framing`; a message above its limit ends the connection.
     max_connections:
@@ -281,7 +292,7 @@ class TcpServer(HandlerServer):
         handler: Callable[..., Any],
         *,
         bind: str | Sequence[str] = "127.0.0.1:0",
-        pattern: Pattern | None = None,
+        pattern: AnyPattern | None = None,
         framing: Framing | None = None,
         max_connections: int = _SERVER.max_connections,
         idle_timeout: float | str = _STREAM.idle_timeout,
@@ -291,11 +302,10 @@ class TcpServer(HandlerServer):
         socket_options: SocketOptions | None = None,
         drain: float | str = "10s",
     ) -> None:
+        given = locals()
         if not callable(handler):
             raise TypeError(f"handler is {handler!r}: write def handler(connection, data)")
-        super().__init__(pattern, transport="plain TCP")
-        self._handler = handler
-        self._drain_s = seconds(drain)
+        super().__init__("tcp", handler, pattern, drain, given)
         options = _core.TcpServerOptions()
         options.bind = bind_list(bind)
         options.recipe = self._pattern.recipe()
@@ -316,29 +326,19 @@ class TcpServer(HandlerServer):
         options.stream = stream
         self._options = options
 
-    def stop(self, *, drain: float | str | None = None) -> None:
-        """Stop accepting and reading, let handlers finish with what has come, end all threads.
-
-        Parameters
-        ----------
-        drain:
-            What calls under way get instead of the server's own value; 0 cuts off at once.
-
-        Raises
-        ------
-        WrongState
-            Called by a handler, which would wait for itself.
-        """
-        patience = self._drain_s if drain is None else seconds(drain)
-        self._stop(patience)
-
     def socket_report(self) -> SocketReport:
         """Return what the kernel made of the socket options, in this run or the last one."""
-        return SocketReport(self._last_core().socket_reports())
+        return SocketReport(self._engine().socket_reports())
 
-    def _make_core(self) -> _core.Server:
+    def _make_engine(self) -> _core.Server:
         if self._handler is echo:
             return _core.serve_echo(self._options, None)
         if is_coroutine_function(self._handler):
             return _core.serve_coroutine(self._options, self._handler)
         return _core.serve_function(self._options, self._handler)
+
+    def _make_listeners(self, pattern: MultiProcess | Subinterpreters) -> Listeners:
+        from millrace.supervisor.listeners import Layout, Listeners
+
+        options = self._options
+        return Listeners(options.bind, options.backlog, options.socket, Layout.of(pattern), {})

@@ -7,12 +7,22 @@ import errno
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from millrace import _core, errors
-from millrace.handler_server import HandlerServer, bind_list, is_coroutine_function, positive
+from millrace.handler_server import (
+    AnyPattern,
+    HandlerServer,
+    bind_list,
+    is_coroutine_function,
+    positive,
+)
 from millrace.patterns import Pattern
 from millrace.units import byte_count, seconds
+
+if TYPE_CHECKING:
+    from millrace.patterns import MultiProcess, Subinterpreters
+    from millrace.supervisor.listeners import Listeners
 
 __all__ = ["AsyncUdpClient", "UdpClient", "UdpServer", "echo", "udp_connect"]
 
@@ -51,6 +61,8 @@ class UdpServer(HandlerServer):
         Answers that wait for room in the kernel's buffer; one more is dropped and counted.
     receive_buffer, send_buffer:
         The kernel's buffers in bytes (SO_RCVBUF, SO_SNDBUF; socket(7)); None: the kernel's choice.
+    drain:
+        What `stop` gives to calls under way.
 
     Raises
     ------
@@ -75,13 +87,15 @@ class UdpServer(HandlerServer):
         handler: Callable[[bytes, tuple[str, int]], Any],
         *,
         bind: str | Sequence[str] = "127.0.0.1:0",
-        pattern: Pattern | None = None,
+        pattern: AnyPattern | None = None,
         max_bytes: int | str = _SERVER.datagram_bytes,
         batch: int = _SERVER.batch,
         unsent_datagrams: int = _SERVER.unsent_datagrams,
         receive_buffer: int | str | None = None,
         send_buffer: int | str | None = None,
+        drain: float | str = "10s",
     ) -> None:
+        given = locals()
         if not callable(handler):
             raise TypeError(f"handler is {handler!r}: write def handler(data, peer)")
         if is_coroutine_function(handler):
@@ -89,8 +103,12 @@ class UdpServer(HandlerServer):
                 f"handler {handler!r} is a coroutine function: UDP is served by plain functions; "
                 "for handlers that wait use pattern=millrace.patterns.acceptor_queue_workers()"
             )
-        super().__init__(pattern, transport="UDP")
-        self._handler = handler
+        super().__init__("udp", handler, pattern, drain, given)
+        if not isinstance(self._pattern, Pattern):
+            raise ValueError(
+                f"pattern={pattern!r}: UDP is served by one process in this version; use a pattern "
+                "of threads, such as millrace.patterns.reuseport_shards()"
+            )
         self._options = options = _core.UdpServerOptions()
         options.bind = bind_list(bind)
         options.recipe = self._pattern.recipe()
@@ -102,20 +120,13 @@ class UdpServer(HandlerServer):
         if send_buffer is not None:
             options.send_buffer = positive("send_buffer", byte_count(send_buffer))
 
-    def stop(self) -> None:
-        """Read no more, answer what has been read, end all threads.
-
-        Raises
-        ------
-        WrongState
-            Called by a handler, which would wait for itself.
-        """
-        self._stop(None)
-
-    def _make_core(self) -> _core.Server:
+    def _make_engine(self) -> _core.Server:
         if self._handler is echo:
             return _core.serve_datagram_echo(self._options)
         return _core.serve_datagrams(self._options, self._handler)
+
+    def _make_listeners(self, pattern: MultiProcess | Subinterpreters) -> Listeners:
+        raise NotImplementedError
 
 
 class UdpClient:

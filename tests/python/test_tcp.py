@@ -21,9 +21,6 @@ from millrace import errors
 
 LINES = mr.framing.lines(max_bytes=64)
 
-# Plain TCP is served by one process.
-pytestmark = pytest.mark.in_process
-
 
 def shout(connection: mr.tcp.Connection, line: bytes) -> bytes:
     return line.upper()
@@ -39,7 +36,7 @@ def plain_client(server: mr.TcpServer) -> socket.socket:
 
 
 @pytest.mark.parametrize("handler", [shout, chat])
-def test_every_pattern_answers_messages_in_order(pattern: mr.Pattern, handler: Any) -> None:
+def test_every_pattern_answers_messages_in_order(pattern: Any, handler: Any) -> None:
     wanted = [b"%d: hello" % number for number in range(40)]
     with mr.TcpServer(handler, framing=LINES, pattern=pattern) as server:
         with mr.tcp_connect(server.address, framing=LINES) as connection:
@@ -53,7 +50,7 @@ def test_every_pattern_answers_messages_in_order(pattern: mr.Pattern, handler: A
     assert sum(loop["reads"] for loop in stats) > 0
 
 
-def test_the_native_echo_keeps_every_byte(pattern: mr.Pattern) -> None:
+def test_the_native_echo_keeps_every_byte(pattern: Any) -> None:
     sent = bytes(range(256)) * 8000
     with (
         mr.TcpServer(mr.tcp.echo, pattern=pattern) as server,
@@ -180,12 +177,13 @@ def values_at_both_ends(server: mr.TcpServer, level: int, option: int) -> list[i
     return found
 
 
+@pytest.mark.in_process
 @pytest.mark.parametrize(
     ("option", "value", "expected"),
     [("receive_buffer", 30_000, 60_000), ("send_buffer", 40_000, 80_000)],
 )
 def test_socket_options_reach_both_ends(
-    pattern: mr.Pattern, option: str, value: int, expected: int
+    pattern: Any, option: str, value: int, expected: int
 ) -> None:
     number = {"receive_buffer": socket.SO_RCVBUF, "send_buffer": socket.SO_SNDBUF}[option]
     wanted = mr.SocketOptions(**{option: value})
@@ -251,7 +249,7 @@ def test_nobody_listening_is_a_connect_error() -> None:
 
 
 def test_a_handler_that_raises_is_logged_and_its_connection_reset(
-    pattern: mr.Pattern, caplog: pytest.LogCaptureFixture
+    pattern: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(connection: mr.tcp.Connection, data: bytes) -> bytes:
         raise KeyError("gone")
@@ -312,8 +310,6 @@ def test_options_are_checked() -> None:
         mr.TcpServer("echo")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="max_connections"):
         mr.TcpServer(shout, max_connections=0)
-    with pytest.raises(ValueError, match="one process"):
-        mr.TcpServer(shout, pattern=mr.patterns.multi_process(2))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="1, 2, 4 or 8"):
         mr.framing.length_prefixed(bytes=3)
     with pytest.raises(ValueError, match="no address"), mr.tcp_connect("nowhere"):

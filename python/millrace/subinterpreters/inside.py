@@ -16,8 +16,7 @@ import traceback
 from typing import Any
 
 from millrace import process
-from millrace.app import App
-from millrace.server import Server
+from millrace.supervisor.kinds import KINDS, Kind
 from millrace.supervisor.log_lines import Forwarder
 from millrace.supervisor.luggage import unpack
 from millrace.supervisor.totals import journey_message
@@ -35,23 +34,22 @@ _REFUSED = re.compile(r"module (\S+) does not support loading in subinterpreters
 # How long it may take to leave is known outside, from where it is told to hurry.
 _NO_LIMIT_S = 1e9
 
-_server: Server | None = None
+_kind: Kind
+_server: Any = None  # of that kind
 _logs = Forwarder()
 _has_left = threading.Event()
 
 
 def start(packed: bytes) -> bytes:
     """Import the app and serve it. Returns what `obey` does, or why that failed."""
-    global _server
+    global _kind, _server
     try:
         luggage = unpack(packed)
         for name, level in luggage.log_levels.items():
             logging.getLogger(name or None).setLevel(level)
         logging.getLogger().addHandler(_logs)
-        app = luggage.app
-        if not isinstance(app, App):
-            app = process.import_app(app, app_dir=None, factory=luggage.is_factory)
-        _server = Server(app, **luggage.options).start()
+        _kind = KINDS[luggage.kind]
+        _server = _kind.make(luggage, luggage.options, None).start()
     except BaseException as error:
         trace = "".join(traceback.format_exception(error))
         failure = {"failed": _why(error), "traceback": trace, "log": _logs.take()}
@@ -91,7 +89,7 @@ def end(_: bytes) -> bytes:
 def _leave(idle: Any) -> None:
     assert _server is not None
     try:
-        _server.stop(drain=_NO_LIMIT_S, idle=idle)
+        _kind.stop(_server, _NO_LIMIT_S, idle)
     except Exception:
         _log.exception("an interpreter's server did not stop as it should")
     finally:

@@ -41,11 +41,12 @@ class Interpreters:
     listeners:
         The sockets, which all of them share.
     pack:
-        Makes what each is given; see `millrace.supervisor.luggage`.
+        Makes what each is given, of the options that are its own; see
+        `millrace.supervisor.luggage`.
     """
 
     def __init__(
-        self, count: int, listeners: Listeners, pack: Callable[[list[str]], bytes]
+        self, count: int, listeners: Listeners, pack: Callable[[dict[str, Any]], bytes]
     ) -> None:
         self._count = count
         self._listeners = listeners
@@ -71,8 +72,8 @@ class Interpreters:
         RuntimeError
             One could not start; the message says why.
         """
-        luggage = self._pack(self._listeners.lend(0))
         for number in range(1, self._count + 1):
+            luggage = self._pack(self._listeners.options_of(number - 1))
             with _starting:
                 member = _Member()
                 self._members.append(member)

@@ -1,9 +1,10 @@
-"""Puts a supervisor together for an app and a pattern."""
+"""Puts together what serves outside of this interpreter, for an app or a handler and a pattern."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from millrace import _core
@@ -18,7 +19,7 @@ from millrace.supervisor.log_lines import configured_levels
 from millrace.supervisor.luggage import Luggage, importable_name, pack
 from millrace.supervisor.supervisor import Supervisor
 
-__all__ = ["assemble"]
+__all__ = ["assemble", "assemble_handler"]
 
 
 def assemble(
@@ -33,25 +34,58 @@ def assemble(
     inherited: Mapping[str, list[int]],
     on_failure: Callable[[str], None],
 ) -> tuple[Supervisor | Interpreters, RemoteLifetime]:
-    """Return what serves an app outside of this interpreter, not started yet.
+    """Return what serves an app, not started yet.
 
     Raises
     ------
     NotPicklable
         The app cannot be sent there; the message says why.
     """
+    origin = app._origin
+    luggage = Luggage(
+        kind="http",
+        target=origin.target if origin is not None else importable_name(app) or app,
+        is_factory=origin is not None and origin.is_factory,
+        options=dict(arguments),
+        log_levels=configured_levels(),
+    )
+    listeners = Listeners(bind, backlog, socket_options, Layout.of(pattern), inherited)
+    workers = _assemble(luggage, listeners, pattern, drain, on_failure)
+    is_process = isinstance(workers, Supervisor)
+    served_by = "worker processes" if is_process else "other interpreters"
+    return workers, RemoteLifetime(app, workers, served_by)
+
+
+def assemble_handler(
+    kind: str,
+    handler: Callable[..., Any],
+    pattern: MultiProcess | Subinterpreters,
+    *,
+    listeners: Listeners,
+    drain: float,
+    arguments: Mapping[str, Any],
+    on_failure: Callable[[str], None],
+) -> Supervisor | Interpreters:
+    """Return what serves one handler; `kind` is a row of `kinds.KINDS`.
+
+    Raises
+    ------
+    NotPicklable
+        The handler cannot be sent there; the message says why.
+    """
+    luggage = Luggage(kind, handler, dict(arguments), configured_levels())
+    return _assemble(luggage, listeners, pattern, drain, on_failure)
+
+
+def _assemble(
+    luggage: Luggage,
+    listeners: Listeners,
+    pattern: MultiProcess | Subinterpreters,
+    drain: float,
+    on_failure: Callable[[str], None],
+) -> Supervisor | Interpreters:
     if isinstance(pattern, Subinterpreters):
-        interpreters = assemble_interpreters(
-            app,
-            pattern,
-            bind=bind,
-            backlog=backlog,
-            socket_options=socket_options,
-            arguments=arguments,
-            inherited=inherited,
-        )
-        return interpreters, RemoteLifetime(app, interpreters, served_by="other interpreters")
-    inner = pattern.inner
+        return assemble_interpreters(luggage, listeners, pattern)
     policy = Policy(
         processes=pattern.processes,
         start_timeout=pattern.start_timeout,
@@ -63,17 +97,9 @@ def assemble(
         max_lifetime=pattern.max_lifetime,
         max_memory=pattern.max_memory,
     )
-    origin = app._origin
-    luggage = Luggage(
-        app=origin.target if origin is not None else importable_name(app) or app,
-        is_factory=origin is not None and origin.is_factory,
-        options={**arguments, "pattern": inner},
-        log_levels=configured_levels(),
-    )
-    supervisor = Supervisor(
+    return Supervisor(
         Fleet(policy, seed=time.monotonic_ns()),
-        Listeners(bind, backlog, socket_options, Layout.of(pattern), inherited),
-        pack(luggage),
+        listeners,
+        pack(replace(luggage, options=luggage.options | {"pattern": pattern.inner})),
         on_failure,
     )
-    return supervisor, RemoteLifetime(app, supervisor)

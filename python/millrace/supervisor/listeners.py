@@ -12,6 +12,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from millrace import _core
 from millrace.patterns import MultiProcess, Pattern, Subinterpreters
@@ -96,9 +97,9 @@ class Listeners:
             self.close()
             raise
 
-    def lend(self, slot: int) -> list[str]:
-        """Return the ``bind`` of the worker in a slot: its descriptors, address by address."""
-        return [f"fd://{','.join(map(str, mine))}" for mine in self._of(slot)]
+    def options_of(self, slot: int) -> dict[str, Any]:
+        """Return what the server in a slot is told: to bind its descriptors, address by address."""
+        return {"bind": [f"fd://{','.join(map(str, mine))}" for mine in self._of(slot)]}
 
     def descriptors(self, slot: int) -> list[int]:
         """Return all descriptors that the worker in a slot needs."""
@@ -132,15 +133,15 @@ class Listeners:
         if row:
             self.endpoints.append(_endpoint(row[0]))
         while len(row) < self._layout.total:
-            fd, where = _core.open_listening_socket(
-                bind if not row else self.endpoints[-1],
-                self._backlog,
-                self._layout.reuse_port,
-                self._options,
-            )
+            fd, where = self._open_one(bind if not row else self.endpoints[-1])
             if not row:
                 self.endpoints.append(where)
             row.append(_adopt(fd))
+
+    def _open_one(self, bind: str) -> tuple[int, str]:
+        return _core.open_listening_socket(
+            bind, self._backlog, self._layout.reuse_port, self._options
+        )
 
     def _of(self, slot: int) -> list[list[int]]:
         """Return the worker's descriptors per address: dealt out, so that each has a worker."""

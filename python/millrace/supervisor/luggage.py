@@ -1,4 +1,4 @@
-"""How an app travels to a worker: by name where it can be imported there, else by value.
+"""How what is served travels to a worker: by name where it can be imported there, else by value.
 
 By value means cloudpickle: functions and classes of a script or of a notebook's cells go along
 with what they refer to; what stands in importable modules goes by name.
@@ -11,7 +11,6 @@ import io
 import json
 import pickle
 import sys
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
@@ -21,23 +20,20 @@ import cloudpickle  # type: ignore[import-untyped]
 from millrace import _core
 from millrace.app import App
 from millrace.errors import NotPicklable
+from millrace.supervisor.kinds import KINDS
 
 __all__ = ["Luggage", "importable_name", "pack", "unpack"]
-
-_REMEDY = (
-    "make it in the app's lifespan, which runs in every worker, or put the app into a module and "
-    "serve it by name, as 'module:app'"
-)
 
 
 @dataclass(frozen=True)
 class Luggage:
     """All that a new worker is given."""
 
-    app: App | str  # "module:attribute", or the app itself
-    options: dict[str, Any]  # of its own millrace.Server
+    kind: str  # of server, see `kinds.KINDS`
+    target: Any  # what it serves: an app or its "module:attribute", or a handler
+    options: dict[str, Any]  # of the server
     log_levels: dict[str, int] = field(default_factory=dict)
-    is_factory: bool = False  # `app` names a function that makes the app
+    is_factory: bool = False  # the target names a function that makes the app
 
 
 def importable_name(app: App) -> str | None:
@@ -118,30 +114,15 @@ def _dump(value: object) -> bytes:
 
 
 def _culprit(luggage: Luggage, error: Exception) -> str:
-    parts = _parts_of(luggage.app) if isinstance(luggage.app, App) else iter(())
-    for what, part in parts:
+    kind = KINDS[luggage.kind]
+    for what, part in kind.parts(luggage.target):
         if why := _refusal(part):
             inner = _culprit_within(part)
-            return f"{what} cannot be sent to a worker process: {inner or why}; {_REMEDY}"
+            return f"{what} cannot be sent to a worker process: {inner or why}; {kind.remedy}"
     for option, value in luggage.options.items():
         if why := _refusal(value):
             return f"{option}={value!r} cannot be sent to a worker process: {why}"
-    return f"the app cannot be sent to a worker process: {error}; {_REMEDY}"
-
-
-def _parts_of(app: App) -> Iterator[tuple[str, Any]]:
-    """Yield what an app consists of, with names for people."""
-    for one in app._all_apps():
-        for route in one._routes:
-            yield f"the handler of {route.label}", route.handler
-        for middleware in one._middleware:
-            yield f"the middleware {_name(middleware)}", middleware
-        for kind, answer in one._errors.items():
-            yield f"the handler of {kind.__name__}", answer
-        if one._lifespan is not None:
-            yield "the lifespan", one._lifespan
-        for name, value in vars(one.state).items():
-            yield f"app.state.{name}", value
+    return f"the {kind.what} cannot be sent to a worker process: {error}; {kind.remedy}"
 
 
 def _culprit_within(part: object) -> str:
@@ -163,7 +144,3 @@ def _refusal(value: object) -> str:
     except Exception as error:
         return str(error)
     return ""
-
-
-def _name(function: Callable[..., Any]) -> str:
-    return getattr(function, "__name__", repr(function))

@@ -359,7 +359,7 @@ class Supervisor:
                 member.number,
                 slot,
                 self._luggage_fd,
-                listeners.lend(slot),
+                listeners.options_of(slot),
                 listeners.descriptors(slot),
             )
         except Exception as error:

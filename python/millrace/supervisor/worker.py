@@ -15,13 +15,12 @@ import time
 import traceback
 from queue import Empty, SimpleQueue
 from types import FrameType
-from typing import Any, Literal
+from typing import Any
 
 from millrace import logs, process
-from millrace.app import App
-from millrace.server import Server
 from millrace.supervisor.channel import Channel
 from millrace.supervisor.fleet_metrics import FleetMetrics
+from millrace.supervisor.kinds import KINDS, Idle, Kind
 from millrace.supervisor.log_lines import Forwarder
 from millrace.supervisor.luggage import Luggage, unpack
 from millrace.supervisor.totals import journey_message
@@ -52,15 +51,16 @@ class Worker:
         self._metrics = FleetMetrics(ask=lambda: self._calls.put("metrics"))
         self._report_at = time.monotonic() + REPORT_S
         self._leaving = threading.Lock()
-        self._server: Server | None = None
+        self._kind: Kind
+        self._server: Any = None  # of that kind
 
-    def run(self, luggage: Luggage, bind: list[str]) -> None:
+    def run(self, luggage: Luggage, options: dict[str, Any]) -> None:
         """Serve until it is told to leave, or the supervisor is gone."""
         threading.Thread(target=self._listen, name="millrace-channel", daemon=True).start()
         try:
-            app = _app(luggage)
-            app._metrics_handler = self._metrics.answer
-            self._server = Server(app, bind=bind, **luggage.options).start()
+            self._kind = KINDS[luggage.kind]
+            server = self._kind.make(luggage, luggage.options | options, self._metrics.answer)
+            self._server = server.start()
         except BaseException as error:
             self.fail(error)
         self._logs.on_record = lambda: self._calls.put("log")
@@ -128,17 +128,16 @@ class Worker:
                 answer["under_way"] = core.under_way(_MOST_NAMED, _NAMES_S)[0]
             self._channel.send(answer)
 
-    def _leave(self, drain: float | None, *, idle: Literal["close", "one_more"]) -> None:
+    def _leave(self, drain: float | None, *, idle: Idle) -> None:
         if self._server is None:
             _end(0)  # still on its way up: nobody waits for it any more
         if not self._leaving.acquire(blocking=False):
             return
         server = self._server
-        assert server is not None
 
         def leave() -> None:
             try:
-                server.stop(drain=drain, idle=idle)
+                self._kind.stop(server, drain, idle)
             finally:
                 self._calls.put("over")
 
@@ -160,10 +159,13 @@ class Worker:
 
 
 def main() -> None:
-    """Run as ``python -c "..." PATH CHANNEL LUGGAGE BIND``, the middle two being descriptors."""
+    """Run as ``python -c "..." PATH CHANNEL LUGGAGE OPTIONS``.
+
+    The middle two are descriptors, the last is JSON: what is this worker's alone.
+    """
     # The terminal's Ctrl-C is the supervisor's to answer.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    channel_fd, luggage_fd, bind = int(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4])
+    channel_fd, luggage_fd, options = int(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4])
     del sys.argv[1:]
     end = socket.socket(fileno=channel_fd)
     end.set_inheritable(False)
@@ -178,7 +180,7 @@ def main() -> None:
     except BaseException as error:
         worker.fail(error)
     signal.signal(signal.SIGTERM, worker.on_sigterm)
-    worker.run(luggage, bind)
+    worker.run(luggage, options)
 
 
 def _read(descriptor: int) -> bytes:
@@ -190,12 +192,6 @@ def _read(descriptor: int) -> bytes:
         at += len(pieces[-1])
     os.close(descriptor)
     return b"".join(pieces)
-
-
-def _app(luggage: Luggage) -> App:
-    if isinstance(luggage.app, App):
-        return luggage.app
-    return process.import_app(luggage.app, app_dir=None, factory=luggage.is_factory)
 
 
 def _end(code: int) -> None:

@@ -26,7 +26,9 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 class WorkerProcess:
     """Started by exec, with nothing but the descriptors that it needs. One thread."""
 
-    def __init__(self, number: int, slot: int, luggage: int, bind: list[str], sockets: list[int]):
+    def __init__(
+        self, number: int, slot: int, luggage: int, options: dict[str, Any], sockets: list[int]
+    ):
         self.number = number
         self.slot = slot
         self.started_at = time.time()
@@ -38,7 +40,7 @@ class WorkerProcess:
         with theirs:
             # Words to a worker are few and short: one that takes none of them is hung.
             ours.setblocking(False)
-            arguments = [_package_folder(), str(theirs.fileno()), str(luggage), json.dumps(bind)]
+            arguments = [_package_folder(), str(theirs.fileno()), str(luggage), json.dumps(options)]
             try:
                 self._process = subprocess.Popen(
                     [sys.executable, *_interpreter_flags(), "-c", _PROGRAM, *arguments],
@@ -80,9 +82,9 @@ class WorkerProcess:
 
     @property
     def requests(self) -> int:
-        """Requests it had answered when it last told."""
+        """Requests it had answered when it last told; of plain TCP and UDP, messages."""
         loops = self.report["stats"].get("loops", []) if self.report else []
-        return sum(loop.get("requests", 0) for loop in loops)
+        return sum(loop.get("requests", 0) + loop.get("messages_in", 0) for loop in loops)
 
 
 def _package_folder() -> str:
