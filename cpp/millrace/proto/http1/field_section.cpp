@@ -2,6 +2,8 @@
 
 #include <llhttp.h>
 
+#include <optional>
+
 namespace millrace::http1 {
 namespace {
 
@@ -10,146 +12,127 @@ using http::FieldId;
 using http::HeadBlock;
 using http::Span;
 
-// What the parser's callbacks work on while one section is read.
-struct Reading {
-  HeadBlock& block;
-  std::size_t most_fields;
-};
+bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
-Span span_in(const HeadBlock& block, const char* at, std::size_t size) {
-  return {static_cast<std::uint32_t>(at - block.bytes.data()), static_cast<std::uint32_t>(size)};
+Span span_of(std::size_t at, std::size_t end) {
+  return {static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(end - at)};
 }
 
-// The section is contiguous, so that each name and each value comes whole, in one call.
-int on_name(llhttp_t* parser, const char* at, std::size_t size) {
-  auto& reading = *static_cast<Reading*>(parser->data);
-  auto& fields = reading.block.fields;
-  if (fields.size() == reading.most_fields) return HPE_USER;
-  fields.push_back({.name = span_in(reading.block, at, size), .value = {}, .id = FieldId::other});
-  return 0;
+// Without its CR LF.
+ByteView line_at(ByteView text, std::size_t at) {
+  return text.substr(at, text.find('\r', at) - at);
 }
-int on_value(llhttp_t* parser, const char* at, std::size_t size) {
-  auto& reading = *static_cast<Reading*>(parser->data);
-  if (!reading.block.fields.empty())
-    reading.block.fields.back().value = span_in(reading.block, at, size);
-  return 0;
-}
-int on_complete(llhttp_t*) { return HPE_PAUSED; }
 
-const llhttp_settings_t& settings() {
-  static const llhttp_settings_t made = [] {
-    llhttp_settings_t s;
-    llhttp_settings_init(&s);
-    s.on_header_field = on_name;
-    s.on_header_value = on_value;
-    s.on_headers_complete = on_complete;
-    return s;
-  }();
-  return made;
-}
+int pause(llhttp_t*) { return HPE_PAUSED; }
 
 // A parser that stands behind a request line. Start lines are read by stricter rules than llhttp
 // has (and with methods that it does not know), so every section starts from a copy of this one,
 // responses and trailers included.
 const llhttp_t& parser_behind_start_line() {
+  static const llhttp_settings_t settings = [] {
+    llhttp_settings_t s;
+    llhttp_settings_init(&s);
+    s.on_headers_complete = pause;
+    return s;
+  }();
   static const llhttp_t made = [] {
     constexpr ByteView line = "GET / HTTP/1.1\r\n";
     llhttp_t parser;
-    llhttp_init(&parser, HTTP_REQUEST, &settings());
+    llhttp_init(&parser, HTTP_REQUEST, &settings);
     llhttp_execute(&parser, line.data(), line.size());
     return parser;
   }();
   return made;
 }
 
-bool is_blank(char c) { return c == ' ' || c == '\t'; }
+// llhttp's word on the fields that frame or steer a message. It reads their lines alone, in their
+// order; to all others it gives no meaning.
+class FramingFields {
+ public:
+  static bool has(FieldId id) { return (http::bit_of(id) & read_by_llhttp) != 0; }
 
-ByteView line_at(ByteView text, std::size_t at) {
-  auto const before = text.substr(0, at).rfind('\n');
-  auto const begin = before == ByteView::npos ? 0 : before + 1;
-  return text.substr(begin, text.find('\r', begin) - begin);
-}
+  // `line` with its CR LF; its field is already in the block.
+  Breach read(const HeadBlock& block, ByteView line) {
+    if (!parser_) parser_ = parser_behind_start_line();
+    line_ = line.substr(0, line.size() - 2);
+    return outcome(block, llhttp_execute(&*parser_, line.data(), line.size()));
+  }
 
-// Which rule a line breaks that llhttp refused, or that does not lie where it should.
-Breach explain_line(ByteView line) {
-  if (!line.empty() && is_blank(line.front())) return {Rule::line_folding, line};
+  // A line may go on behind its CR LF, so llhttp judges some of them only here.
+  Breach end(const HeadBlock& block) {
+    if (!parser_) return {};
+    return outcome(block, llhttp_execute(&*parser_, "\r\n", 2));
+  }
+
+ private:
+  static constexpr std::uint32_t read_by_llhttp =
+      http::bit_of(FieldId::content_length) | http::bit_of(FieldId::transfer_encoding) |
+      http::bit_of(FieldId::connection) | http::bit_of(FieldId::upgrade);
+
+  Breach outcome(const HeadBlock& block, llhttp_errno_t error) const {
+    if (error == HPE_OK || error == HPE_PAUSED) return {};
+    bool has_length = false;
+    bool has_coding = false;
+    for (auto const& field : block.fields) {
+      has_length = has_length || field.id == FieldId::content_length;
+      has_coding = has_coding || field.id == FieldId::transfer_encoding;
+    }
+    if (has_length && has_coding) return {Rule::length_beside_coding, line_};
+    if (error == HPE_INVALID_TRANSFER_ENCODING) return {Rule::coding_order, line_};
+    if (error == HPE_INVALID_CONTENT_LENGTH) return {Rule::length_form, line_};
+    if (error == HPE_UNEXPECTED_CONTENT_LENGTH) return {Rule::length_repeated, line_};
+    return {Rule::field_line, line_};
+  }
+
+  std::optional<llhttp_t> parser_;  // none until there is such a line
+  ByteView line_;
+};
+
+// Which rule a line breaks that does not begin with a name and a colon.
+Breach explain_start(ByteView line) {
+  if (is_blank(line.front())) return {Rule::line_folding, line};
   auto const colon = line.find(':');
   if (colon == ByteView::npos) return {Rule::field_line, line};
-  auto const name = line.substr(0, colon);
-  if (!name.empty() && is_blank(name.back())) return {Rule::space_before_colon, line};
-  if (!http::is_token(name)) return {Rule::field_name, line};
-  if (!http::is_field_value(line.substr(colon + 1))) return {Rule::field_value, line};
-  return {Rule::field_line, line};
+  bool const has_name = colon > 0;
+  if (has_name && is_blank(line[colon - 1])) return {Rule::space_before_colon, line};
+  return {Rule::field_name, line};
 }
 
-// The same for the line at `at`, which may be well-formed but for the line behind it.
-Breach explain_at(ByteView text, std::size_t at) {
-  auto const line = line_at(text, at);
-  auto const breach = explain_line(line);
-  auto const next = static_cast<std::size_t>(line.data() - text.data()) + line.size() + 2;
-  if (breach.rule == Rule::field_line && next < text.size() && is_blank(text[next]))
-    return {Rule::line_folding, line_at(text, next)};
-  return breach;
-}
-
-bool has_field(const HeadBlock& block, FieldId id) {
-  for (auto const& field : block.fields)
-    if (http::identify(block.view(field.name)) == id) return true;
-  return false;
-}
-
-Breach explain(const HeadBlock& block, std::size_t section_at, const llhttp_t& parser) {
+// field-line = field-name ":" OWS field-value OWS (RFC 9112 5), each on a line of its own.
+Breach cut(HeadBlock& block, std::size_t at, std::size_t most_fields, FramingFields& framing) {
   ByteView const text = block.bytes;
-  auto const error = llhttp_get_errno(&parser);
-  auto const* at = llhttp_get_error_pos(&parser);
-  auto const offset = at ? static_cast<std::size_t>(at - text.data()) : section_at;
-  auto const line = line_at(text, std::min(offset, text.size() - 1));
-  if (error == HPE_USER) return {Rule::field_count, line};
-  if (error == HPE_INVALID_CONTENT_LENGTH || error == HPE_UNEXPECTED_CONTENT_LENGTH ||
-      error == HPE_INVALID_TRANSFER_ENCODING) {
-    bool const has_coding = has_field(block, FieldId::transfer_encoding);
-    if (has_coding && has_field(block, FieldId::content_length))
-      return {Rule::length_beside_coding, line};
-    if (error == HPE_INVALID_TRANSFER_ENCODING) return {Rule::coding_order, line};
-    return {error == HPE_INVALID_CONTENT_LENGTH ? Rule::length_form : Rule::length_repeated, line};
-  }
-  return explain_line(line);
-}
+  while (text[at] != '\r') {
+    auto const colon = at + http::token_size(text.substr(at));
+    if (colon == at || text[colon] != ':') return explain_start(line_at(text, at));
+    if (block.fields.size() == most_fields) return {Rule::field_count, line_at(text, at)};
 
-// llhttp accepts folded lines, empty names and more. Every field must lie on a line of its own,
-// each right behind the one before, with nothing between its parts but the colon and optional white
-// space.
-Breach check_layout(HeadBlock& block, std::size_t at) {
-  ByteView const text = block.bytes;
-  for (auto& field : block.fields) {
-    auto const colon = field.name.at + field.name.size;
-    if (field.name.size == 0 || field.name.at != at || text[colon] != ':')
-      return explain_at(text, at);
+    auto const line_end = colon + 1 + http::field_value_size(text.substr(colon + 1));
+    if (text[line_end] != '\r') return {Rule::field_value, line_at(text, at)};
+    auto const next = line_end + 2;
+    if (is_blank(text[next])) return {Rule::line_folding, line_at(text, next)};
+
     auto value_at = colon + 1;
     while (is_blank(text[value_at])) ++value_at;
-    auto value_end = field.value.size == 0 ? value_at : field.value.at + field.value.size;
-    if (field.value.size != 0 && field.value.at != value_at) return explain_at(text, at);
-    auto line_end = value_end;
-    while (is_blank(text[line_end])) ++line_end;
+    auto value_end = line_end;
     while (value_end > value_at && is_blank(text[value_end - 1])) --value_end;
-    if (text[line_end] != '\r' || text[line_end + 1] != '\n') return explain_at(text, at);
-    field.value = {value_at, value_end - value_at};
-    field.id = http::identify(block.view(field.name));
-    at = line_end + 2;
+    auto const id = http::identify(text.substr(at, colon - at));
+    block.fields.push_back(
+        {.name = span_of(at, colon), .value = span_of(value_at, value_end), .id = id});
+    if (FramingFields::has(id))
+      if (auto const breach = framing.read(block, text.substr(at, next - at))) return breach;
+    at = next;
   }
-  if (text.size() != at + 2) return explain_at(text, at);
   return {};
 }
 
 }  // namespace
 
 Breach read_fields(HeadBlock& block, std::size_t at, std::size_t most_fields) {
-  Reading reading{block, most_fields};
-  llhttp_t parser = parser_behind_start_line();
-  parser.data = &reading;
-  if (llhttp_execute(&parser, block.bytes.data() + at, block.bytes.size() - at) != HPE_PAUSED)
-    return explain(block, at, parser);
-  return check_layout(block, at);
+  FramingFields framing;
+  auto const breach = cut(block, at, most_fields, framing);
+  // What llhttp has still to say is of a line before the one that was refused.
+  auto const earlier = framing.end(block);
+  return earlier ? earlier : breach;
 }
 
 }  // namespace millrace::http1

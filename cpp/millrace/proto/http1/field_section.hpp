@@ -1,5 +1,5 @@
-// The fields of a head or of a trailer section: llhttp reads them, and what it is lenient about is
-// checked behind it.
+// The fields of a head or of a trailer section: cut by the strict grammar, and llhttp reads those
+// that frame the message.
 #pragma once
 #include <cstddef>
 
