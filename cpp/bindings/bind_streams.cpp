@@ -11,6 +11,8 @@
 #include "seconds.hpp"
 #include "unwrap.hpp"
 
+#include "millrace/conn/datagram_conversation.hpp"
+
 namespace py = pybind11;
 
 namespace millrace::bindings {
@@ -147,6 +149,7 @@ void bind_conversation(py::module_& module) {
 
   py::class_<python::Bell>(module, "Bell")
       .def(py::init<Conversation&>(), "conversation"_a)
+      .def(py::init<conn::DatagramConversation&>(), "conversation"_a)
       .def("fileno", &python::Bell::descriptor)
       .def("silence", &python::Bell::silence);
 }

@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 
 #include "bind_connections.hpp"
+#include "bind_datagram_clients.hpp"
 #include "bind_datagrams.hpp"
 #include "bind_exec.hpp"
 #include "bind_http.hpp"
@@ -15,7 +16,7 @@
 #include "bind_streams.hpp"
 #include "bind_work.hpp"
 #include "errors.hpp"
-#include "python_calls/conversation.hpp"
+#include "python_calls/client_loop.hpp"
 #include "python_calls/engine.hpp"
 #include "python_calls/interpreter_state.hpp"
 
@@ -61,6 +62,7 @@ PYBIND11_MODULE(_core, module) {
   bindings::bind_server(module);
   bindings::bind_streams(module);
   bindings::bind_datagrams(module);
+  bindings::bind_datagram_clients(module);
   bindings::bind_work(module);
   bindings::bind_lab(module);
   watch_the_end(module);

@@ -8,6 +8,7 @@ from typing import Any
 
 from millrace import _core, errors
 from millrace.tcp import _READ_BYTES, Connection
+from millrace.waiting import AsyncWaiting
 
 __all__ = ["AsyncConnection"]
 
@@ -24,9 +25,8 @@ class AsyncConnection(Connection):
 
     def __init__(self, core: _core.Conversation, bell: _core.Bell | None = None) -> None:
         super().__init__(core)
-        self._waiters: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None  # of a server's handler
-        self._bell = bell
+        self._waiting = AsyncWaiting(bell)
 
     async def receive(self) -> bytes | None:
         """Return the next message, or None where the peer has ended."""
@@ -56,37 +56,13 @@ class AsyncConnection(Connection):
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes, or a message; waits while more is unsent than the high-water mark."""
         if not self._core.write(data):
-            while not self._core.has_room():
-                await self._news()
+            await self._waiting.until(self._room)
 
     async def _ask(self, take: Callable[[int], Any], count: int) -> Any:
-        while (got := take(count)) is None:
-            await self._news()
-        return got
-
-    async def _news(self) -> None:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        if self._bell is not None and not self._waiters:
-            loop.add_reader(self._bell.fileno(), self._hear_bell, loop)
-        self._waiters.append(future)
-        try:
-            await future
-        finally:
-            if future in self._waiters:
-                self._waiters.remove(future)
-            if self._bell is not None and not self._waiters:
-                loop.remove_reader(self._bell.fileno())
-
-    def _hear_bell(self, loop: asyncio.AbstractEventLoop) -> None:
-        assert self._bell is not None
-        self._bell.silence()
-        self._hear_news()
+        return await self._waiting.until(take, count)
 
     def _hear_news(self) -> None:
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        self._waiting.hear()
         if self._task is not None and self._core.is_closed:
             try:
                 self._core.raise_failure()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from millrace.handler_server import (
 )
 from millrace.sockets import SocketOptions, SocketReport
 from millrace.units import byte_count, seconds
+from millrace.waiting import Waiting
 
 if TYPE_CHECKING:
     from millrace.patterns import MultiProcess, Subinterpreters
@@ -84,6 +84,9 @@ class Connection:
         """Reset the connection (RST); what was not sent is lost."""
         self._core.abort()
 
+    def _room(self) -> bool | None:
+        return self._core.has_room() or None
+
 
 class TcpConnection(Connection):
     """A client's connection that waits; made by `tcp_connect`.
@@ -94,7 +97,7 @@ class TcpConnection(Connection):
 
     def __init__(self, core: _core.Conversation, timeout: float | None) -> None:
         super().__init__(core)
-        self._timeout = timeout
+        self._until = Waiting(core, timeout).until
 
     def receive(self) -> bytes | None:
         """Return the next message, or None where the peer has ended.
@@ -138,9 +141,7 @@ class TcpConnection(Connection):
             The peer did not take it in time.
         """
         if not self._core.write(data):
-            deadline = self._deadline()
-            while not self._core.has_room():
-                self._wait(deadline, "write_timeout", "the peer takes nothing")
+            self._until(self._room, code="write_timeout", what="the peer takes nothing")
 
     def __enter__(self) -> TcpConnection:
         return self
@@ -149,17 +150,7 @@ class TcpConnection(Connection):
         self.close()
 
     def _ask(self, take: Callable[[int], Any], count: int) -> Any:
-        deadline = self._deadline()
-        while (got := take(count)) is None:
-            self._wait(deadline, "read_timeout", "nothing came")
-        return got
-
-    def _wait(self, deadline: float, code: str, what: str) -> None:
-        if not self._core.wait(max(0.0, deadline - time.monotonic())):
-            raise errors.from_code(code, f"{what} for {self._timeout} s")
-
-    def _deadline(self) -> float:
-        return float("inf") if self._timeout is None else time.monotonic() + self._timeout
+        return self._until(take, count, code="read_timeout", what="nothing came")
 
 
 def echo(connection: Connection, data: bytes) -> bytes:

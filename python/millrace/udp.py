@@ -1,15 +1,11 @@
-"""UDP: servers and clients of datagrams, on the reactor that serves HTTP."""
+"""UDP: servers of datagrams, on the reactor that serves HTTP; the client is `udp_connect`."""
 
 from __future__ import annotations
 
-import asyncio
-import errno
-import socket
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from millrace import _core, errors
+from millrace import _core
 from millrace.handler_server import (
     AnyPattern,
     HandlerServer,
@@ -18,19 +14,24 @@ from millrace.handler_server import (
     positive,
 )
 from millrace.patterns import Pattern
-from millrace.units import byte_count, seconds
+from millrace.udp_client import AsyncUdpClient, UdpClient, UdpClientStats, udp_connect
+from millrace.units import byte_count
 
 if TYPE_CHECKING:
     from millrace.patterns import MultiProcess, Subinterpreters
     from millrace.supervisor.listeners import Listeners
 
-__all__ = ["AsyncUdpClient", "UdpClient", "UdpServer", "echo", "udp_connect"]
+__all__ = [
+    "AsyncUdpClient",
+    "UdpClient",
+    "UdpClientStats",
+    "UdpServer",
+    "echo",
+    "udp_connect",
+]
 
 # The engine has the defaults.
 _SERVER = _core.UdpServerOptions()
-
-# No datagram is longer: the length field of RFC 768 has 16 bits.
-_MOST_BYTES = 65_535
 
 
 def echo(data: bytes, peer: tuple[str, int]) -> bytes:
@@ -127,135 +128,3 @@ class UdpServer(HandlerServer):
 
     def _make_listeners(self, pattern: MultiProcess | Subinterpreters) -> Listeners:
         raise NotImplementedError
-
-
-class UdpClient:
-    """A socket that sends to one peer and hears only that one; made by `udp_connect`."""
-
-    def __init__(self, made: socket.socket, timeout: float | None) -> None:
-        self._socket = made
-        self._timeout = timeout
-        made.settimeout(timeout)
-
-    def send(self, data: bytes | bytearray | memoryview) -> None:
-        """Send a datagram; whether it arrives nobody says.
-
-        Raises
-        ------
-        LocalProtocolError
-            It is longer than a datagram can be.
-        ConnectError
-            Nobody listened there when the one before arrived (ICMP).
-        """
-        with _translated(self._timeout, "write_timeout", "the kernel takes nothing"):
-            self._socket.send(data)
-
-    def recv(self) -> bytes:
-        """Return the next datagram.
-
-        Raises
-        ------
-        ReadTimeout
-            Nothing came in time: the question or its answer may be lost.
-        ConnectError
-            Nobody listens there (ICMP).
-        """
-        with _translated(self._timeout, "read_timeout", "nothing came"):
-            return self._socket.recv(_MOST_BYTES)
-
-
-class AsyncUdpClient:
-    """As `UdpClient`, for coroutines."""
-
-    def __init__(self, made: socket.socket) -> None:
-        self._socket = made
-        made.setblocking(False)
-
-    async def send(self, data: bytes | bytearray | memoryview) -> None:
-        """Send a datagram; see `UdpClient.send`."""
-        with _translated(None, "write_timeout", ""):
-            await asyncio.get_running_loop().sock_sendall(self._socket, data)
-
-    async def recv(self) -> bytes:
-        """Return the next datagram; see `UdpClient.recv`."""
-        with _translated(None, "read_timeout", ""):
-            return await asyncio.get_running_loop().sock_recv(self._socket, _MOST_BYTES)
-
-
-class udp_connect:  # noqa: N801 - called like a function
-    """Open a UDP socket that talks to one peer, with ``with`` or ``async with``.
-
-    The one gives a `UdpClient`, the other an `AsyncUdpClient`. Nothing is sent for that.
-
-    Parameters
-    ----------
-    address:
-        ``"host:port"`` or ``"[::1]:port"``; a name is resolved, and its first address is taken.
-    timeout:
-        For each `UdpClient.recv`; None waits for ever. In coroutines use ``asyncio.timeout``.
-
-    Raises
-    ------
-    ValueError
-        It is no address.
-    OSError
-        The name is not known, or there is no route.
-
-    Examples
-    --------
-    >>> import millrace as mr
-    >>> with mr.UdpServer(mr.udp.echo) as server, mr.udp_connect(server.address) as client:
-    ...     client.send(b"hello")
-    ...     client.recv()
-    b'hello'
-    """
-
-    def __init__(self, address: str, *, timeout: float | str | None = "5s") -> None:
-        host, _, port = address.rpartition(":")
-        if not host or not port.isascii() or not port.isdigit() or int(port) > _MOST_BYTES:
-            raise ValueError(f"{address!r} is no address: write 'host:port'")
-        self._host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-        self._port = int(port)
-        self._timeout = None if timeout is None else seconds(timeout)
-        self._socket: socket.socket | None = None
-
-    def __enter__(self) -> UdpClient:
-        return UdpClient(self._open(), self._timeout)
-
-    def __exit__(self, *error: object) -> None:
-        self._close()
-
-    async def __aenter__(self) -> AsyncUdpClient:
-        return AsyncUdpClient(await asyncio.to_thread(self._open))
-
-    async def __aexit__(self, *error: object) -> None:
-        self._close()
-
-    def _open(self) -> socket.socket:
-        found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_DGRAM)
-        family, kind, protocol, _, where = found[0]
-        self._socket = made = socket.socket(family, kind, protocol)
-        try:
-            made.connect(where)
-        except BaseException:
-            made.close()
-            raise
-        return made
-
-    def _close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-
-
-@contextmanager
-def _translated(timeout: float | None, code: str, what: str) -> Iterator[None]:
-    try:
-        yield
-    except TimeoutError as error:
-        raise errors.from_code(code, f"{what} for {timeout} s") from error
-    except ConnectionRefusedError as error:
-        raise errors.from_code("connection_refused", "nobody listens there") from error
-    except OSError as error:
-        if error.errno != errno.EMSGSIZE:
-            raise
-        raise errors.from_code("invalid_message", "no datagram is that long", "RFC 768") from error

@@ -5,42 +5,14 @@
 
 #include <algorithm>
 
+#include "client_loop.hpp"
 #include "host_module.hpp"
-#include "stream_handlers.hpp"
-
-#include "millrace/conn/client_loop.hpp"
 
 namespace millrace::python {
 namespace {
 
 // How soon Ctrl-C is heard.
 constexpr base::Duration slice = base::milliseconds(50);
-
-// Leaked where the process forks; else stopped before the interpreter goes. The GIL guards it.
-conn::ClientLoop*& client_loop() {
-  static conn::ClientLoop* loop = nullptr;
-  return loop;
-}
-
-base::Result<std::vector<net::Endpoint>> addresses_of(const std::string& address) {
-  if (address.starts_with("unix:")) {
-    auto endpoint = net::Endpoint::parse(address);
-    if (!endpoint) return endpoint.take_status();
-    return std::vector{*endpoint};
-  }
-  auto const colon = address.rfind(':');
-  auto host = address.substr(0, colon);
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  auto const port = colon == address.npos ? std::string() : address.substr(colon + 1);
-  bool const is_number =
-      !port.empty() && port.size() <= 5 &&
-      std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; });
-  if (host.empty() || !is_number || std::stoi(port) > 65535)
-    return base::Error{base::Errc::invalid_option,
-                       {},
-                       "'" + address + "' is no address: write 'host:port' or 'unix:/path'"};
-  return net::Endpoint::resolve(host, static_cast<std::uint16_t>(std::stoi(port)));
-}
 
 }  // namespace
 
@@ -81,12 +53,12 @@ PyObject* peer_of(const conn::Conversation& conversation) {
   return Py_BuildValue("si", host.c_str(), static_cast<int>(peer.port()));
 }
 
-PyObject* wait_for_news(conn::Conversation& conversation, base::Time deadline) {
+PyObject* wait_for_news(conn::News& news, base::Time deadline) {
   for (;;) {
     bool has_news = false;
     auto const now = net::Reactor::clock();
     Py_BEGIN_ALLOW_THREADS;
-    has_news = conversation.wait_for_news(std::min(deadline, now + slice));
+    has_news = news.wait_for_news(std::min(deadline, now + slice));
     Py_END_ALLOW_THREADS;
     if (PyErr_CheckSignals() < 0) return nullptr;
     if (has_news || now >= deadline) return PyBool_FromLong(has_news);
@@ -98,32 +70,22 @@ base::Result<conn::SharedConversation> connect(const std::string& address, base:
                                                const net::SocketOptions& socket) {
   if (auto status = framing::check(options.framing); !status) return status;
   auto& loop = client_loop();
-  if (!loop) loop = std::make_unique<conn::ClientLoop>().release();
   auto const deadline = net::Reactor::clock() + timeout;
   // The connection's alone.
   auto shared = std::make_shared<const conn::MessageStreamOptions>(options);
   base::Result<conn::SharedConversation> outcome = base::Error{base::Errc::cancelled, {}, {}};
   Py_BEGIN_ALLOW_THREADS;
   auto addresses = addresses_of(address);
-  outcome = addresses ? loop->connect(*addresses, deadline, shared, socket)
+  outcome = addresses ? loop.connect(*addresses, deadline, shared, socket)
                       : base::Result<conn::SharedConversation>(addresses.take_status());
   Py_END_ALLOW_THREADS;
   return outcome;
 }
 
-void stop_clients() {
-  std::unique_ptr<conn::ClientLoop> loop(std::exchange(client_loop(), nullptr));
-  Py_BEGIN_ALLOW_THREADS;
-  loop.reset();
-  Py_END_ALLOW_THREADS;
-}
-
-void forget_clients() { client_loop() = nullptr; }
-
-Bell::Bell(conn::Conversation& conversation)
+Bell::Bell(conn::News& news)
     // See descriptor_.
     : descriptor_(std::make_shared<Descriptor>(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))) {
-  conversation.watch([descriptor = descriptor_] {
+  news.watch([descriptor = descriptor_] {
     std::uint64_t const one = 1;
     [[maybe_unused]] auto const written = ::write(descriptor->number, &one, sizeof one);
   });

@@ -19,22 +19,19 @@ PyObject* write(conn::Conversation& conversation, PyObject* data);
 // (host, port), or the path of a Unix socket; None where the peer has none.
 PyObject* peer_of(const conn::Conversation& conversation);
 // Gives up the GIL until there is news, and hears signals meanwhile. False at the deadline.
-PyObject* wait_for_news(conn::Conversation& conversation, base::Time deadline);
+PyObject* wait_for_news(conn::News& news, base::Time deadline);
 
 // Connects a client to "host:port" or "unix:/path", on a loop that all clients of the process
 // share. Gives up the GIL meanwhile.
 base::Result<conn::SharedConversation> connect(const std::string& address, base::Duration timeout,
                                                const conn::MessageStreamOptions& options,
                                                const net::SocketOptions& socket);
-// At interpreter exit, and in the child of a fork.
-void stop_clients();
-void forget_clients();
 
-// A descriptor that becomes readable with each news of the conversation, for event loops of others.
+// A descriptor that becomes readable with each news of a conversation, for event loops of others.
 // It lives as long as this. -1 where there are no descriptors left.
 class Bell {
  public:
-  explicit Bell(conn::Conversation& conversation);
+  explicit Bell(conn::News& news);
   int descriptor() const { return descriptor_->number; }
   void silence();  // until it rings again
 

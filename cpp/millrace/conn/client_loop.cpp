@@ -17,6 +17,8 @@ ClientLoop::~ClientLoop() {
     auto const left = open_;  // each takes itself away
     for (auto* conversation : left)
       conversation->end(Error{Errc::cancelled, {}, "the program ends"});
+    auto const left_datagrams = open_datagrams_;
+    for (auto const& datagrams : left_datagrams) datagrams->end();
     closed.set_value();
   });
   closed.get_future().wait();
@@ -50,6 +52,32 @@ SharedConversation ClientLoop::begin(int descriptor, const net::Endpoint& peer,
   open_.insert(conversation.get());
   conversation->begin();
   return conversation;
+}
+
+base::Result<SharedDatagrams> ClientLoop::connect_datagrams(
+    const std::vector<net::Endpoint>& addresses, const DatagramConversationOptions& options) {
+  base::Status outcome = Error{Errc::name_not_found, {}, "no address"};
+  for (auto const& address : addresses) {
+    auto socket = net::ConnectedDatagramSocket::open(address, options.socket);
+    outcome = socket.take_status();
+    if (!outcome) continue;
+    // See SharedDatagrams.
+    auto const datagrams = std::make_shared<DatagramConversation>(
+        reactor_, std::move(*socket), options,
+        [this](const SharedDatagrams& closed) { open_datagrams_.erase(closed); });
+    std::promise<base::Status> begun;
+    reactor_.post([&] { begun.set_value(begin(datagrams)); });
+    outcome = begun.get_future().get();
+    if (outcome) return datagrams;
+  }
+  return outcome;
+}
+
+base::Status ClientLoop::begin(const SharedDatagrams& datagrams) {
+  if (!buffers_) buffers_ = std::make_unique<net::DatagramBuffers>(net::default_datagram_batch);
+  auto status = datagrams->begin(*buffers_);
+  if (status) open_datagrams_.insert(datagrams);
+  return status;
 }
 
 }  // namespace millrace::conn

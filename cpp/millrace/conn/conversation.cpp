@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <utility>
 
 namespace millrace::conn {
@@ -149,30 +148,6 @@ base::Result<Conversation::Taken> Conversation::take_nothing(const Want& want, s
   return Taken::wait;
 }
 
-bool Conversation::wait_for_news(base::Time until) {
-  Locked locked(lock_);
-  auto const seen = news_;
-  // News between the take() that said to wait and this call have disarmed it.
-  auto const has_news = [&] { return news_ != seen || !wants_news_ || closed_; };
-  constexpr auto longest = base::seconds(3600 * 24 * 365);
-  auto const left = std::clamp<base::Duration>(until - net::Reactor::clock(), 0, longest);
-  return news_came_.wait_for(locked, std::chrono::nanoseconds(left), has_news);
-}
-
-void Conversation::tell(Locked& locked) {
-  ++news_;
-  news_came_.notify_all();
-  if (!std::exchange(wants_news_, false) || !on_news_) return;
-  auto const on_news = on_news_;
-  locked.unlock();
-  on_news();
-}
-
-void Conversation::watch(std::function<void()> on_news) {
-  Locked const locked(lock_);
-  if (!closed_) on_news_ = std::move(on_news);
-}
-
 // ----------------------------------------------------------------------------------------------
 // writing
 
@@ -276,7 +251,7 @@ void Conversation::on_closed(const Error* why) {
   reactor_.counters().connections_open.subtract();
   break_off(why);
   Locked locked(lock_);
-  auto const on_news = std::exchange(on_news_, nullptr);  // with what it holds, behind the lock
+  auto const on_news = forget_watcher(locked);
   auto const object = std::exchange(handlers_object_, nullptr);
   locked.unlock();
   keeper_.on_closed(*this);
@@ -293,11 +268,6 @@ SharedAttachment Conversation::handlers_object() const {
 void Conversation::set_handlers_object(SharedAttachment object) {
   Locked const locked(lock_);
   if (!closed_) handlers_object_ = std::move(object);
-}
-
-bool Conversation::is_closed() const {
-  Locked const locked(lock_);
-  return closed_;
 }
 
 base::Status Conversation::failure() const {

@@ -1,15 +1,13 @@
 // A plain TCP connection that any thread may read from and write to.
 #pragma once
-#include <condition_variable>
 #include <deque>
-#include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "millrace/conn/message_stream.hpp"
+#include "millrace/conn/news.hpp"
 #include "millrace/net/letter.hpp"
 
 namespace millrace::conn {
@@ -67,6 +65,7 @@ struct Want {
 
 // Any thread, unless said otherwise.
 class Conversation final : public std::enable_shared_from_this<Conversation>,
+                           public News,
                            private MessageSink,
                            private net::Letter {
  public:
@@ -84,8 +83,6 @@ class Conversation final : public std::enable_shared_from_this<Conversation>,
   // Errors: what ended the connection or was refused, once all that came before it has been taken.
   // After Taken::wait the next news are told.
   base::Result<Taken> take(const Want& want, std::string& into);
-  // Waits for news, and returns false at the deadline (clock of net::Reactor).
-  bool wait_for_news(base::Time until);
 
   // --- writing
   // Errc::connection_closed, wrong_state behind finish(), invalid_message. True: there is room for
@@ -101,17 +98,12 @@ class Conversation final : public std::enable_shared_from_this<Conversation>,
   void close();     // the end of both, behind what was written
   void abort();     // a reset, at once
 
-  bool is_closed() const;
   base::Status failure() const;  // why it closed
   std::size_t unsent_bytes() const;
   const net::Endpoint& peer() const { return peer_; }
   std::uint64_t number() const { return number_; }  // counts up within the process
   bool in_thread() const { return reactor_.in_thread(); }
   net::Reactor& home() { return reactor_; }
-
-  // Told once of each news that a take() or write() said to wait for, and of the end; on the home
-  // loop. Replaces the one before it.
-  void watch(std::function<void()> on_news);
 
   // What a handler keeps with it until the connection is closed; on whichever thread it runs.
   SharedAttachment handlers_object() const;
@@ -141,11 +133,9 @@ class Conversation final : public std::enable_shared_from_this<Conversation>,
     order_close = 4,
     order_abort = 8
   };
-  using Locked = std::unique_lock<std::mutex>;
   void end_with(Order order);
   void give(std::uint8_t order);  // 0: only what waits to be written
   void carry_out();
-  void tell(Locked& locked);
   void break_off(const base::Error* why);
   base::Result<Taken> take_nothing(const Want& want, std::string& into);
   std::optional<std::size_t> size_of(const Want& want) const;
@@ -160,9 +150,7 @@ class Conversation final : public std::enable_shared_from_this<Conversation>,
   MessageStream stream_;
   SharedConversation self_;  // while it is open
 
-  mutable std::mutex lock_;  // of all below
-  std::condition_variable news_came_;
-  std::function<void()> on_news_;
+  // With the lock:
   std::string inbox_;
   std::size_t inbox_at_ = 0;       // of its bytes, those that were taken
   std::deque<std::size_t> sizes_;  // of the messages in it, where there is framing
@@ -170,12 +158,10 @@ class Conversation final : public std::enable_shared_from_this<Conversation>,
   std::vector<base::Bytes> outgoing_;
   std::size_t outgoing_bytes_ = 0;
   std::size_t unsent_bytes_ = 0;  // the stream's, when it was last asked
-  std::uint64_t news_ = 0;        // counts
   std::unique_ptr<base::Error> why_;
   SharedAttachment handlers_object_;
   std::uint8_t orders_ = 0;
-  bool is_full_ = false, wants_news_ = false, is_finished_ = false, has_ended_ = false,
-       is_refused_ = false, closed_ = false;
+  bool is_full_ = false, is_finished_ = false, has_ended_ = false, is_refused_ = false;
   SharedConversation travelling_;  // not null: the letter is under way
 };
 

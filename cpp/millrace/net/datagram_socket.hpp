@@ -5,19 +5,17 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <string>
-#include <vector>
 
 #include "millrace/base/bytes.hpp"
 #include "millrace/base/error.hpp"
+#include "millrace/net/datagram_batches.hpp"
 #include "millrace/net/endpoint.hpp"
 #include "millrace/net/reactor.hpp"
 
 namespace millrace::net {
 
 struct DatagramOptions {
-  // Messages that one recvmmsg(2) or sendmmsg(2) takes. Each costs up to 64 kB of memory per loop.
-  std::size_t batch = 32;
+  std::size_t batch = default_datagram_batch;
   // A datagram above it is dropped and counted. The most that IPv4 carries (RFC 768, RFC 791).
   std::size_t datagram_bytes = 65'507;
   // Datagrams that wait while the kernel's buffer is full; one more is dropped and counted, because
@@ -27,22 +25,8 @@ struct DatagramOptions {
   bool reuse_port = false;  // SO_REUSEPORT: the kernel spreads peers over several sockets
 };
 
-// Where one recvmmsg puts what it takes. One for all sockets of a loop.
-class DatagramBuffers {
- public:
-  explicit DatagramBuffers(const DatagramOptions& options);
-  ~DatagramBuffers();
-  DatagramBuffers(const DatagramBuffers&) = delete;
-  DatagramBuffers& operator=(const DatagramBuffers&) = delete;
-
- private:
-  friend class DatagramSocket;
-  struct Slots;
-  std::unique_ptr<Slots> slots_;
-};
-
 // Bound, non-blocking, close-on-exec. Opened on any thread, then home loop only.
-class DatagramSocket final : private Readiness {
+class DatagramSocket final : private Readiness, private DatagramSink {
  public:
   // The view lasts as long as the call, which may send().
   using OnDatagram =
@@ -65,40 +49,25 @@ class DatagramSocket final : private Readiness {
   void flush();
 
  private:
-  struct Outgoing;
-  struct Unsent {
-    Endpoint to;
-    std::size_t begin = 0, size = 0;  // in bytes_
-  };
   DatagramSocket(int descriptor, const DatagramOptions& options);
   base::Status bind(const Endpoint& at);
   void on_ready(std::uint32_t epoll_events) override;
+  void on_datagram(base::ByteView datagram, const Endpoint& from) override {
+    on_datagram_(*this, datagram, from);
+  }
   void read();
-  void hand_on(base::ByteView bytes, std::size_t segment, bool is_cut, const Endpoint& from);
-  void note_losses(std::uint32_t losses_so_far);
-  std::size_t unsent() const { return unsent_.size() - first_; }
-  std::size_t group_at(std::size_t index) const;  // how many datagrams leave as one message
-  std::size_t prepare();
-  void sent(std::size_t messages);
-  void failed();
   void wait_for_room();
   void watch();
 
   const int descriptor_;
   const DatagramOptions options_;
   Endpoint endpoint_;
-  bool can_group_ = false;  // UDP_SEGMENT
   Reactor* reactor_ = nullptr;
   DatagramBuffers* buffers_ = nullptr;
   OnDatagram on_datagram_;
   bool is_reading_ = false, is_blocked_ = false, is_watched_ = false;
-  std::uint32_t losses_ = 0;  // as the kernel last had them
-  // One behind the other, so that a group is one piece of memory; before first_ they have left.
-  std::string bytes_;
-  std::vector<Unsent> unsent_;
-  std::size_t first_ = 0;
-  std::size_t single_until_ = 0;  // a group before this was refused: one by one
-  std::unique_ptr<Outgoing> outgoing_;
+  DatagramReader reader_;
+  DatagramSender sender_;
 };
 
 }  // namespace millrace::net

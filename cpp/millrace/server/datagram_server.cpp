@@ -28,7 +28,7 @@ class DatagramServer::Call final : public net::Letter {
 class DatagramServer::Loop final : public net::TurnObserver {
  public:
   Loop(DatagramServer& server, std::size_t index)
-      : server(server), reactor(server.loops_[index]), buffers_(server.options_.datagrams) {
+      : server(server), reactor(server.loops_[index]), buffers_(server.options_.datagrams.batch) {
     reactor.observe_turns(*this);
   }
   ~Loop() override { reactor.forget_turns(*this); }

@@ -46,7 +46,7 @@ std::string receive(const Descriptor& from) {
 // A socket on a loop that keeps what it gets; the loop turns where a test says.
 struct Bench {
   explicit Bench(DatagramOptions options = {}, std::string_view at = "127.0.0.1:0")
-      : buffers(options) {
+      : buffers(options.batch) {
     auto opened = DatagramSocket::open(*Endpoint::parse(at), options);
     EXPECT_TRUE(opened);
     socket = std::move(*opened);
