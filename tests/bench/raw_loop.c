@@ -3,6 +3,7 @@
 //
 // usage: raw_loop PORT RESPONSE_BODY_BYTES REQUEST_BODY_BYTES
 //        raw_loop PORT echo        plain TCP: what a read brings is sent back
+//        raw_loop PORT datagrams   UDP: all that has come is read, and sent back, with one call each
 //
 // Clients are the suite's own, so it leans on them: a request head arrives in one read, requests
 // are not pipelined, a request body is always REQUEST_BODY_BYTES long, an answer fits the socket's
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 enum { max_descriptors = 65536, max_events = 256 };
+enum { batch = 32, max_datagram = 2048 };  // datagrams per call: as many as millrace takes
 
 static size_t bytes_missing[max_descriptors];  // of the request under way, per descriptor
 static char received[65536];
@@ -25,17 +27,18 @@ static size_t answer_size;
 static size_t request_body;
 static int sends_back;
 
-static int make_listener(int port) {
+static int make_socket(int port, int kind) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((unsigned short)port)};
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  int const listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  int const made = socket(AF_INET, kind | SOCK_NONBLOCK, 0);
   int const yes = 1;
-  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  if (bind(listener, (struct sockaddr*)&address, sizeof address) != 0 || listen(listener, 1024) != 0) {
+  if (kind == SOCK_STREAM) setsockopt(made, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  if (bind(made, (struct sockaddr*)&address, sizeof address) != 0 ||
+      (kind == SOCK_STREAM && listen(made, 1024) != 0)) {
     perror("raw_loop: cannot listen");
     exit(1);
   }
-  return listener;
+  return made;
 }
 
 static void watch(int epoll, int descriptor) {
@@ -77,14 +80,42 @@ static size_t compose_answer(size_t body) {
   return (size_t)head + body;
 }
 
+static void serve_datagrams(int port) {
+  static char bytes[batch][max_datagram];
+  static struct sockaddr_in from[batch];
+  static struct iovec pieces[batch];
+  static struct mmsghdr messages[batch];
+  for (int i = 0; i < batch; ++i) {
+    pieces[i] = (struct iovec){.iov_base = bytes[i], .iov_len = max_datagram};
+    messages[i].msg_hdr = (struct msghdr){.msg_name = &from[i], .msg_namelen = sizeof from[i],
+                                          .msg_iov = &pieces[i], .msg_iovlen = 1};
+  }
+  int const descriptor = make_socket(port, SOCK_DGRAM);
+  int const epoll = epoll_create1(0);
+  watch(epoll, descriptor);
+  struct epoll_event event;
+  for (;;) {
+    epoll_wait(epoll, &event, 1, -1);
+    int const count = recvmmsg(descriptor, messages, batch, 0, NULL);
+    for (int i = 0; i < count; ++i) pieces[i].iov_len = messages[i].msg_len;
+    for (int sent = 0, took = 0; sent < count && took >= 0; sent += took)
+      took = sendmmsg(descriptor, messages + sent, (unsigned)(count - sent), 0);
+    for (int i = 0; i < count; ++i) {
+      pieces[i].iov_len = max_datagram;
+      messages[i].msg_hdr.msg_namelen = sizeof from[i];
+    }
+  }
+}
+
 int main(int argc, char** argv) {
+  if (argc == 3 && strcmp(argv[2], "datagrams") == 0) serve_datagrams(atoi(argv[1]));
   sends_back = argc == 3 && strcmp(argv[2], "echo") == 0;
   if (!sends_back) {
     if (argc != 4) return 2;
     answer_size = compose_answer((size_t)atol(argv[2]));
     request_body = (size_t)atol(argv[3]);
   }
-  int const listener = make_listener(atoi(argv[1]));
+  int const listener = make_socket(atoi(argv[1]), SOCK_STREAM);
   int const epoll = epoll_create1(0);
   watch(epoll, listener);
   struct epoll_event events[max_events];

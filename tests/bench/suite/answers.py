@@ -50,10 +50,15 @@ def check_answer(row: Row, port: int, *, body_matters: bool = True) -> None:
 
 def _check_echo(message: Message, port: int) -> None:
     sent = bytes(i % 256 for i in range(message.size))
+    kind = socket.SOCK_DGRAM if message.transport == "udp" else socket.SOCK_STREAM
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S) as connection:
+        with socket.socket(type=kind) as connection:
+            connection.settimeout(TIMEOUT_S)
+            connection.connect(("127.0.0.1", port))
             connection.sendall(sent)
-            received = connection.makefile("rb").read(message.size)
+            received = b""
+            while len(received) < message.size and (more := connection.recv(message.size)):
+                received += more
     except OSError as error:
         raise WrongAnswer(f"no echo: {error!r}") from error
     if received != sent:

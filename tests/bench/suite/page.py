@@ -20,8 +20,9 @@ then rounds that visit the servers in turn; every server whose turn it is not is
 some spin while idle. Before each run the answer is checked; a run in which the load generator saw
 an error counts for nothing. Each ratio is taken to the raw loop of the same round: a few lines of C
 on epoll without parsing, that is, nearly the kernel's own price of the same input and output.
-Plain TCP, which wrk does not speak, is loaded by a client of the suite's own: as many connections,
-one message at a time on each.
+Plain TCP and UDP, which wrk does not speak, are loaded by a client of the suite's own: as many
+connections, one message at a time on each; a datagram that is lost makes the run count for nothing.
+The raw loop of UDP reads and sends as many datagrams per system call as millrace does.
 "core busy" below 100 % means that the load generator was the limit, not the server.
 
 Every server answers the same bytes to the same request, with the setting its documentation

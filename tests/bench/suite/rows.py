@@ -38,9 +38,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Message:
-    """Plain TCP in place of HTTP: what is sent over and over, and must come back the same."""
+    """In place of HTTP: what is sent over and over, and must come back the same."""
 
     size: int = MESSAGE_BYTES
+    transport: str = "tcp"
+    """Or ``"udp"``, where one that does not come back makes the run void."""
 
 
 @dataclass(frozen=True)
@@ -161,5 +163,21 @@ ROWS = (
         Bound(to_floor=1.15),
         ours="millrace/tcp-function",
         floor="raw loop/tcp",
+    ),
+    Row(
+        "udp-native",
+        "UDP native echo of 64-byte datagrams",
+        Message(transport="udp"),
+        Bound(to_floor=1.15),
+        ours="millrace/udp-native",
+        floor="raw loop/udp",
+    ),
+    Row(
+        "udp-function",
+        "UDP Python function, which returns the 64 bytes it is given",
+        Message(transport="udp"),
+        Bound(to_floor=1.15),
+        ours="millrace/udp-function",
+        floor="raw loop/udp",
     ),
 )

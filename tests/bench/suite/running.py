@@ -25,7 +25,8 @@ class RunningServer:
     def __init__(self, server: Server, tools: Tools, core: int) -> None:
         tools.require(server.needs)
         self.server = server
-        self.port = _free_port()
+        self._kind = socket.SOCK_DGRAM if server.is_udp else socket.SOCK_STREAM
+        self.port = _free_port(self._kind)
         self._is_closed = False
         self._log = _log_path(tools.build, server.name)
         command = server.command(tools, self.port)
@@ -91,15 +92,24 @@ class RunningServer:
             if self._process.poll() is not None:
                 raise Unavailable(f"exited at start: {self.last_words()}")
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                self._probe()
                 return
             except OSError:
                 time.sleep(POLL_S)
         raise Unavailable(f"not listening after {START_TIMEOUT_S:.0f} s: {self.last_words()}")
 
+    def _probe(self) -> None:
+        """Connect; what listens for datagrams shows only by an answer."""
+        with socket.socket(type=self._kind) as probe:
+            probe.settimeout(1)
+            probe.connect(("127.0.0.1", self.port))
+            if self.server.is_udp:
+                probe.send(b"?")
+                probe.recv(1)
 
-def _free_port() -> int:
-    with socket.socket() as probe:
+
+def _free_port(kind: socket.SocketKind) -> int:
+    with socket.socket(type=kind) as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port

@@ -40,6 +40,7 @@ class Server:
     setting: str = ""
     needs: tuple[str, ...] = ()
     """Distributions it must find in the peers' environment; the first one names its version."""
+    is_udp: bool = False
 
     @property
     def label(self) -> str:
@@ -53,8 +54,11 @@ def _raw_loop(response_body: int, request_body: int) -> Callable[[Tools, int], l
     return command
 
 
-def _raw_echo(tools: Tools, port: int) -> list[str]:
-    return [str(tools.raw_loop()), str(port), "echo"]
+def _raw_echo(mode: str) -> Callable[[Tools, int], list[str]]:
+    def command(tools: Tools, port: int) -> list[str]:
+        return [str(tools.raw_loop()), str(port), mode]
+
+    return command
 
 
 def _millrace(mode: str) -> Callable[[Tools, int], list[str]]:
@@ -64,9 +68,9 @@ def _millrace(mode: str) -> Callable[[Tools, int], list[str]]:
     return command
 
 
-def _millrace_tcp(mode: str) -> Callable[[Tools, int], list[str]]:
+def _millrace_echo(transport: str, mode: str) -> Callable[[Tools, int], list[str]]:
     def command(tools: Tools, port: int) -> list[str]:
-        return [tools.python, str(SCRIPTS / "millrace_tcp.py"), str(port), mode]
+        return [tools.python, str(SCRIPTS / "millrace_echo.py"), str(port), transport, mode]
 
     return command
 
@@ -120,7 +124,19 @@ SERVERS = (
     Server("raw loop", Family.FLOOR, _raw_loop(len(HELLO), 0), SMALL_ROWS, "epoll, one thread"),
     Server("raw loop/body", Family.FLOOR, _raw_loop(BODY_BYTES, 0), frozenset({"body"})),
     Server("raw loop/echo", Family.FLOOR, _raw_loop(BODY_BYTES, BODY_BYTES), frozenset({"echo"})),
-    Server("raw loop/tcp", Family.FLOOR, _raw_echo, frozenset({"tcp-native", "tcp-function"})),
+    Server(
+        "raw loop/tcp",
+        Family.FLOOR,
+        _raw_echo("echo"),
+        frozenset({"tcp-native", "tcp-function"}),
+    ),
+    Server(
+        "raw loop/udp",
+        Family.FLOOR,
+        _raw_echo("datagrams"),
+        frozenset({"udp-native", "udp-function"}),
+        is_udp=True,
+    ),
     Server("millrace", Family.MILLRACE, _millrace("routes"), MILLRACE_ROWS, "single_thread()"),
     Server(
         "millrace/middleware",
@@ -134,14 +150,28 @@ SERVERS = (
     Server(
         "millrace/tcp-native",
         Family.MILLRACE,
-        _millrace_tcp("native"),
+        _millrace_echo("tcp", "native"),
         frozenset({"tcp-native"}),
     ),
     Server(
         "millrace/tcp-function",
         Family.MILLRACE,
-        _millrace_tcp("function"),
+        _millrace_echo("tcp", "function"),
         frozenset({"tcp-function"}),
+    ),
+    Server(
+        "millrace/udp-native",
+        Family.MILLRACE,
+        _millrace_echo("udp", "native"),
+        frozenset({"udp-native"}),
+        is_udp=True,
+    ),
+    Server(
+        "millrace/udp-function",
+        Family.MILLRACE,
+        _millrace_echo("udp", "function"),
+        frozenset({"udp-function"}),
+        is_udp=True,
     ),
     Server(
         "nginx",

@@ -54,7 +54,7 @@ class Tools:
         return self._compiled("raw_loop")
 
     def message_client(self) -> Path:
-        """The load of the plain TCP rows."""
+        """The load of the plain TCP and UDP rows."""
         return self._compiled("message_client")
 
     def _compiled(self, name: str) -> Path:

@@ -1,6 +1,6 @@
 """The load: wrk, one thread, 64 keep-alive connections, on the core the server does not have.
 
-Plain TCP, which wrk does not speak, is loaded alike by `message_client.c`.
+Plain TCP and UDP, which wrk does not speak, are loaded alike by `message_client.c`.
 """
 
 import json
@@ -34,7 +34,8 @@ class Load:
 def command(tools: Tools, request: Request | Message, port: int, seconds: int) -> list[str]:
     if isinstance(request, Message):
         client = str(tools.message_client())
-        return [client, str(port), str(CONNECTIONS), str(request.size), str(seconds)]
+        sizes = [str(CONNECTIONS), str(request.size)]
+        return [client, str(port), *sizes, str(seconds), request.transport]
     # fmt: off
     return [
         tools.program("wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency",
@@ -68,7 +69,7 @@ def run(tools: Tools, request: Request | Message, port: int, seconds: int, core:
 
 
 def parse(output: str) -> Load:
-    """The line of JSON that the Lua script, or the client of plain TCP, prints."""
+    """The line of JSON that the Lua script, or the client of plain TCP and UDP, prints."""
     lines = [line for line in output.splitlines() if line.startswith('{"requests"')]
     if not lines:
         raise LoadFailed("the load generator printed no numbers")
