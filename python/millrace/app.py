@@ -183,7 +183,7 @@ class App:
     def respond(
         self,
         path: str,
-        body: str | bytes | dict[str, Any] | list[Any],
+        body: str | bytes | dict[str, Any] | list[Any] | Response,
         *,
         status: int = 200,
         headers: Any = None,
@@ -198,7 +198,7 @@ class App:
         path:
             As for `route`.
         body:
-            Text, bytes, or what goes into JSON.
+            Text, bytes, what goes into JSON, or a `Response` that says all of it.
         status, headers, content_type:
             As for `Response`.
 
@@ -207,7 +207,12 @@ class App:
         >>> App().respond("/health", "ok")
         """
         _check_path(path)
-        response = Response(body, status=status, headers=headers, content_type=content_type)
+        if isinstance(body, Response):
+            if (status, headers, content_type) != (200, None, None):
+                raise ValueError("status, headers and content_type are the Response's own")
+            response = body
+        else:
+            response = Response(body, status=status, headers=headers, content_type=content_type)
         self._add(_Route(("GET",), path, _with_plain_body(response)))
 
     def metrics(self, path: str = "/metrics") -> None:

@@ -154,6 +154,7 @@ def test_a_constant_route_says_what_it_was_told(serve):
     app.respond("/text", "häh")
     app.respond("/json", {"a": [1, 2]}, status=203, headers={"x-a": "1"})
     app.respond("/bytes", b"\0\1", content_type="image/x-own")
+    app.respond("/response", mr.Response("made", status=201, headers={"x-b": "2"}))
     server = serve(app)
     text, json, octets = (get(server, path) for path in ("/text", "/json", "/bytes"))
     assert (text.status, text.body) == (200, "häh".encode())
@@ -161,6 +162,10 @@ def test_a_constant_route_says_what_it_was_told(serve):
     assert (json.status, json.json(), json.header("x-a")) == (203, {"a": [1, 2]}, "1")
     assert json.header("content-type") == "application/json"
     assert (octets.body, octets.header("content-type")) == (b"\0\1", "image/x-own")
+    made = get(server, "/response")
+    assert (made.status, made.text, made.header("x-b")) == (201, "made", "2")
+    with pytest.raises(ValueError, match="the Response's own"):
+        app.respond("/", mr.Response("made"), status=201)
 
 
 def test_a_request_tells_what_came(serve):
