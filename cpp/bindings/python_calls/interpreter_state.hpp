@@ -117,6 +117,11 @@ inline InterpreterState& interpreter_state() {
 // Of the interpreter that this thread was in last: for threads that have given the lock up.
 inline InterpreterState& last_interpreter_state() { return *last_interpreter.state; }
 
+// For a thread that may drop references of an interpreter whose lock it has not taken yet.
+inline void belong_to(PyInterpreterState* interpreter, InterpreterState& state) {
+  last_interpreter = {interpreter, &state, interpreter_endings.load()};
+}
+
 // It has ended: its state goes.
 void forget_interpreter(std::int64_t id);
 
@@ -125,6 +130,7 @@ void forget_interpreter(std::int64_t id);
 extern InterpreterState* only_interpreter_state;
 inline InterpreterState& interpreter_state() { return *only_interpreter_state; }
 inline InterpreterState& last_interpreter_state() { return *only_interpreter_state; }
+inline void belong_to(PyInterpreterState*, InterpreterState&) {}
 
 #endif
 

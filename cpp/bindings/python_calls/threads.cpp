@@ -41,6 +41,7 @@ ContextSwitches ThreadList::switches_of(int id) {
 
 void LoopRunner::run(std::size_t index, net::Reactor& reactor) {
   mark_thread_of(engine_);
+  belong_to(interpreter_, state_);
   ids_[index].store(own_id(), std::memory_order_relaxed);
   auto* const asyncio = index == 0 ? on_first_loop_ : nullptr;
   if (runs_ == Runs::native && !asyncio) {
@@ -59,6 +60,7 @@ void LoopRunner::run(std::size_t index, net::Reactor& reactor) {
 
 void WorkerGuard::thread_begins() {
   mark_thread_of(engine_);
+  belong_to(interpreter_, state_);
   threads_.add();
   workers_state = std::make_unique<ThreadState>(interpreter_);
 }

@@ -6,6 +6,7 @@
 
 #include "asyncio_host.hpp"
 #include "gil.hpp"
+#include "interpreter_state.hpp"
 
 #include "millrace/exec/pattern.hpp"
 #include "millrace/server/server.hpp"
@@ -40,7 +41,10 @@ class LoopRunner final : public server::LoopRunner {
  public:
   enum class Runs : std::uint8_t { native, python };
   LoopRunner(const void* engine, std::size_t loops)
-      : engine_(engine), interpreter_(PyInterpreterState_Get()), ids_(loops) {}
+      : engine_(engine),
+        interpreter_(PyInterpreterState_Get()),
+        state_(interpreter_state()),
+        ids_(loops) {}
 
   // Before the loops run. `on_first_loop` may be null.
   void set(Runs runs, AsyncioHost* on_first_loop) {
@@ -55,6 +59,7 @@ class LoopRunner final : public server::LoopRunner {
  private:
   const void* engine_;
   PyInterpreterState* interpreter_;
+  InterpreterState& state_;
   Runs runs_ = Runs::native;
   AsyncioHost* on_first_loop_ = nullptr;
   std::vector<std::atomic<int>> ids_;
@@ -64,7 +69,7 @@ class LoopRunner final : public server::LoopRunner {
 class WorkerGuard final : public exec::WorkerGuard {
  public:
   explicit WorkerGuard(const void* engine)
-      : engine_(engine), interpreter_(PyInterpreterState_Get()) {}
+      : engine_(engine), interpreter_(PyInterpreterState_Get()), state_(interpreter_state()) {}
   void thread_begins() override;
   void enter() override;
   void leave() override;
@@ -74,6 +79,7 @@ class WorkerGuard final : public exec::WorkerGuard {
  private:
   const void* engine_;
   PyInterpreterState* interpreter_;
+  InterpreterState& state_;
   ThreadList threads_;
 };
 
