@@ -5,6 +5,7 @@
 #include <string>
 
 #include "millrace/base/byte_chain.hpp"
+#include "millrace/conn/output_hold.hpp"
 #include "millrace/net/stream.hpp"
 #include "millrace/proto/framing/framing.hpp"
 
@@ -56,20 +57,7 @@ class MessageStream final : private net::ReadSink {
   MessageStream& operator=(const MessageStream&) = delete;
   ~MessageStream();
 
-  // While one lives, output waits, so that one write carries all that a read brought about.
-  class Hold {
-   public:
-    explicit Hold(MessageStream& stream) : stream_(stream) { ++stream_.depth_; }
-    Hold(const Hold&) = delete;
-    Hold& operator=(const Hold&) = delete;
-    ~Hold() {
-      if (stream_.depth_ == 1) stream_.settle();
-      --stream_.depth_;
-    }
-
-   private:
-    MessageStream& stream_;
-  };
+  using Hold = OutputHold<MessageStream>;
 
   void start();
   void pause();
@@ -89,6 +77,7 @@ class MessageStream final : private net::ReadSink {
   const net::Endpoint& peer() const { return stream_->peer(); }
 
  private:
+  friend Hold;
   struct Timer : net::WheelEntry {
     MessageStream* stream = nullptr;
   };

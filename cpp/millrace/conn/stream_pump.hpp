@@ -5,6 +5,7 @@
 #include <string>
 
 #include "millrace/base/byte_chain.hpp"
+#include "millrace/conn/output_hold.hpp"
 #include "millrace/net/stream.hpp"
 #include "millrace/proto/codec.hpp"
 
@@ -56,22 +57,7 @@ class StreamPump final : public net::ReadSink {
   StreamPump& operator=(const StreamPump&) = delete;
   ~StreamPump();
 
-  // While one lives, output waits: callbacks may send, sending may call back, and only the
-  // outermost writes and decides what becomes of the connection. So one write carries all that a
-  // read brought about.
-  class Hold {
-   public:
-    explicit Hold(StreamPump& pump) : pump_(pump) { ++pump_.depth_; }
-    Hold(const Hold&) = delete;
-    Hold& operator=(const Hold&) = delete;
-    ~Hold() {
-      if (pump_.depth_ == 1) pump_.settle();
-      --pump_.depth_;
-    }
-
-   private:
-    StreamPump& pump_;
-  };
+  using Hold = OutputHold<StreamPump>;
 
   void start();
   // Hands a part to the codec. It is written when the last Hold ends: at once where there is none.
@@ -96,6 +82,7 @@ class StreamPump final : public net::ReadSink {
   void on_error(base::Error error, base::Time now) override;
 
  private:
+  friend Hold;
   struct Timer : net::WheelEntry {
     StreamPump* pump = nullptr;
   };

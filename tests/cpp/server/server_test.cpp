@@ -9,6 +9,8 @@
 
 #include <latch>
 
+#include "running_host.hpp"
+
 #include "millrace/server/constant.hpp"
 
 namespace millrace::server {
@@ -83,9 +85,8 @@ class Nobody final : public trace::Sink {
   void request_done(const trace::RequestDone&) override {}
 };
 
-class Running {
- public:
-  explicit Running(const exec::Recipe& recipe, std::function<void(Options&)> adjust = {}) {
+struct Made {
+  Made(const exec::Recipe& recipe, const std::function<void(Options&)>& adjust) {
     Options options;
     options.recipe = recipe;
     if (adjust) adjust(options);
@@ -94,37 +95,22 @@ class Running {
     EXPECT_TRUE(router.add({}, "/{rest:path}", echo));
     server = std::make_unique<Server>(options, std::move(router), nullptr, nullptr,
                                       [](std::size_t) { return std::make_unique<Nobody>(); });
-    auto listening = server->host().listen();
-    EXPECT_TRUE(listening);
-    server->host().run_loops();
-    EXPECT_TRUE(server->host().accept());
-  }
-  ~Running() {
-    server->host().stop_accepting();
-    server->host().drain(net::Reactor::clock() + base::seconds(5));
-    server->host().stop_loops();
-  }
-  const net::Endpoint& at() const { return server->host().endpoints().front(); }
-  std::uint64_t total(trace::Counter trace::LoopCounters::*counter) const {
-    std::uint64_t sum = 0;
-    for (std::size_t i = 0; i < server->host().loops().size(); ++i)
-      sum += (server->host().loops()[i].counters().*counter).get();
-    return sum;
   }
   Echo echo;
   Constant constant{200, {{"Content-Type", "text/plain"}}, "constant"};
   std::unique_ptr<Server> server;
 };
 
+class Running : public Made, public RunningHost {
+ public:
+  explicit Running(const exec::Recipe& recipe, const std::function<void(Options&)>& adjust = {})
+      : Made(recipe, adjust), RunningHost(server->host()) {}
+};
+
 class EveryPattern : public ::testing::TestWithParam<exec::Recipe> {};
 INSTANTIATE_TEST_SUITE_P(Recipes, EveryPattern,
                          ::testing::ValuesIn(exec::recipes().begin(), exec::recipes().end()),
-                         [](auto const& info) {
-                           std::string name = info.param.name + "_" + std::to_string(info.index);
-                           for (auto& c : name)
-                             if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
-                           return name;
-                         });
+                         recipe_name);
 
 TEST_P(EveryPattern, AnswersManyConnectionsEachWithItsOwn) {
   Running const running(GetParam());

@@ -10,6 +10,8 @@
 #include <latch>
 #include <thread>
 
+#include "running_host.hpp"
+
 namespace millrace::server {
 namespace {
 
@@ -53,34 +55,28 @@ class Client {
   int descriptor_;
 };
 
-class Running {
+struct Made {
+  std::unique_ptr<StreamServer> server;
+};
+
+class Running : public Made, public RunningHost {
  public:
   Running(const exec::Recipe& recipe, StreamHandler& handler,
-          const std::function<void(StreamServerOptions&)>& adjust = {}) {
-    StreamServerOptions options;
-    options.recipe = recipe;
-    if (adjust) adjust(options);
-    server = std::make_unique<StreamServer>(options, handler, nullptr, nullptr);
-    EXPECT_TRUE(server->host().listen());
-    server->host().run_loops();
-    EXPECT_TRUE(server->host().accept());
-  }
-  ~Running() {
-    server->host().stop_accepting();
-    server->host().drain(net::Reactor::clock() + base::seconds(5));
-    server->host().stop_loops();
-  }
-  const net::Endpoint& at() const { return server->host().endpoints().front(); }
-  std::uint64_t total(trace::Counter trace::LoopCounters::*counter) const {
-    std::uint64_t sum = 0;
-    for (std::size_t i = 0; i < server->host().loops().size(); ++i)
-      sum += (server->host().loops()[i].counters().*counter).get();
-    return sum;
-  }
+          const std::function<void(StreamServerOptions&)>& adjust = {})
+      : Made{make(recipe, handler, adjust)}, RunningHost(server->host()) {}
   void wait_until_closed() const {
     while (server->host().connections() > 0) std::this_thread::yield();
   }
-  std::unique_ptr<StreamServer> server;
+
+ private:
+  static std::unique_ptr<StreamServer> make(
+      const exec::Recipe& recipe, StreamHandler& handler,
+      const std::function<void(StreamServerOptions&)>& adjust) {
+    StreamServerOptions options;
+    options.recipe = recipe;
+    if (adjust) adjust(options);
+    return std::make_unique<StreamServer>(options, handler, nullptr, nullptr);
+  }
 };
 
 // Answers "slow" only when its gate opens, fails at "fail", echoes everything else.
@@ -102,12 +98,7 @@ void with_lines(StreamServerOptions& options) { options.stream.framing = lines; 
 class EveryPatternOfTcp : public ::testing::TestWithParam<exec::Recipe> {};
 INSTANTIATE_TEST_SUITE_P(Recipes, EveryPatternOfTcp,
                          ::testing::ValuesIn(exec::recipes().begin(), exec::recipes().end()),
-                         [](auto const& info) {
-                           std::string name = info.param.name + "_" + std::to_string(info.index);
-                           for (auto& c : name)
-                             if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
-                           return name;
-                         });
+                         recipe_name);
 
 TEST_P(EveryPatternOfTcp, EchoesEveryConnectionInOrder) {
   Echo echo;
