@@ -28,11 +28,13 @@ constexpr EnumNames<Verdict, 5> verdicts{{{Verdict::kernel_default, "kernel_defa
 
 std::pair<int, std::string> open_listening_socket(const std::string& bind, int backlog,
                                                   bool reuse_port,
-                                                  const std::optional<SocketOptions>& options) {
+                                                  const std::optional<SocketOptions>& options,
+                                                  std::size_t index) {
   auto const at = unwrap(net::Endpoint::parse(bind));
-  auto socket = unwrap(net::ListenSocket::open(
-      at,
-      {.backlog = backlog, .reuse_port = reuse_port, .socket = options.value_or(SocketOptions{})}));
+  auto socket = unwrap(net::ListenSocket::open(at, {.backlog = backlog,
+                                                    .reuse_port = reuse_port,
+                                                    .index = index,
+                                                    .socket = options.value_or(SocketOptions{})}));
   auto where = socket.endpoint().to_string();
   return {socket.release(), std::move(where)};
 }
@@ -58,6 +60,7 @@ void bind_options(py::module_& module) {
       .def_readwrite("linger", &SocketOptions::linger)
       .def_readwrite("v6_only", &SocketOptions::v6_only)
       .def_readwrite("incoming_cpu", &SocketOptions::incoming_cpu)
+      .def_readwrite("incoming_cpus", &SocketOptions::incoming_cpus)
       .def_readwrite("unix_mode", &SocketOptions::unix_mode);
 }
 
@@ -92,7 +95,7 @@ void bind_sockets(py::module_& module) {
   bind_reports(module);
   module.def("open_listening_socket", &open_listening_socket, "bind"_a,
              "backlog"_a = net::ListenSocket::Options{}.backlog, "reuse_port"_a = false,
-             "options"_a = py::none());
+             "options"_a = py::none(), "index"_a = net::ListenSocket::Options{}.index);
   module.def("listen_counters", &net::listen_counters);
 }
 

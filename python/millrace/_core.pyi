@@ -83,6 +83,7 @@ class SocketOptions:  # None: the kernel's default; switches are 0 or 1
     linger: int | None  # seconds
     v6_only: int | None
     incoming_cpu: int | None
+    incoming_cpus: list[int]  # one for each socket of an address, in place of incoming_cpu
     unix_mode: int | None
 
 class SocketOptionOutcome:
@@ -198,9 +199,11 @@ def open_listening_socket(
     backlog: int = 1024,
     reuse_port: bool = False,
     options: SocketOptions | None = None,
+    index: int = 0,
 ) -> tuple[int, str]:
     """Open a listening socket for ``bind="fd://N"``: its descriptor, and where it listens.
 
+    ``index``: which of several sockets on the address it is.
     Non-blocking, not inheritable, the caller's to close; a Unix path is the caller's to remove.
     """
 

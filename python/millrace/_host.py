@@ -18,6 +18,10 @@ from email.message import Message
 from types import SimpleNamespace
 from typing import Any, Protocol
 
+# What requests ask for, here rather than where it is used: no request should wait for an import.
+from millrace.http import QueryParams
+from millrace.trace import TraceContext
+
 _log = logging.getLogger("millrace.error")
 
 # What tasks that are still there when the loop ends get for their clean-up.
@@ -225,14 +229,10 @@ def make_uuid(text: str) -> uuid.UUID:
 
 
 def make_query_params(query: str) -> Any:
-    from millrace.http import QueryParams
-
     return QueryParams(query)
 
 
 def make_trace(headers: Any) -> Any:
-    from millrace.trace import TraceContext
-
     return TraceContext.from_headers(headers)
 
 

@@ -270,12 +270,13 @@ def _escaped(text: str) -> str:
 
 def _record(request: dict[str, Any]) -> None:
     """Log one request; its parts are the record's attributes too, for formatters and filters."""
+    line = request.get("request_line")
+    if line is None:
+        line = f"{request['method']} {request['target']} {request['protocol']}"
     _access_log.info(
-        '%s - "%s %s %s" %d',
+        '%s - "%s" %d',
         request["client"],
-        _escaped(request["method"]),
-        _escaped(request["target"]),
-        request["protocol"],
+        _escaped(line) or "-",
         request["status"],
         extra=request,
     )

@@ -52,11 +52,11 @@ def _open(
 ) -> str:
     if bind.startswith("fd://"):
         return bind
-    options = socket_options.to_engine()
+    options = socket_options.to_engine(count)
     wanted = backlog or socket_options.backlog or _core.ServerOptions().backlog
     found: list[int] = []
-    for _ in range(count):
-        descriptor, bind = _core.open_listening_socket(bind, wanted, count > 1, options)
+    for index in range(count):
+        descriptor, bind = _core.open_listening_socket(bind, wanted, count > 1, options, index)
         stack.callback(os.close, descriptor)
         found.append(descriptor)
     if bind.startswith("unix:") and not bind.startswith("unix:@"):

@@ -21,6 +21,7 @@ from millrace.metrics import Metrics, collect
 from millrace.monitor import Monitor, chosen_path
 from millrace.patterns import MultiProcess, Pattern, Subinterpreters
 from millrace.sockets import SocketOptions, SocketReport
+from millrace.supervisor.listeners import Layout
 from millrace.units import seconds
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class Server:
         self._monitor_path = chosen_path(monitor)
         self._slow_request_s = None if slow_request is None else seconds(slow_request)
         wanted = socket_options or SocketOptions()
-        self._options.socket = wanted.to_engine()
+        self._options.socket = wanted.to_engine(Layout.of(self._pattern).total)
         if backlog is not None and wanted.backlog is not None:
             raise ValueError("backlog is given twice: leave it out of the socket_options")
         backlog = wanted.backlog if backlog is None else backlog
@@ -468,6 +469,9 @@ class Server:
                 inherited=self._inherited,
                 on_failure=self._on_failure,
             )
+        # What the bridge and requests use: no request should be the one that waits for imports.
+        import millrace._host  # noqa: F401
+
         hooks = _core.AppHooks(
             app=self._app, on_exception=self._on_exception, on_background=self._on_background
         )

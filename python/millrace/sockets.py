@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -24,6 +25,7 @@ _SWITCHES = {"nodelay", "quickack", "cork", "reuse_port", "v6_only"}
 _SIZES = {"receive_buffer", "send_buffer", "not_sent_low_watermark"}
 _WHOLE_SECONDS = {"defer_accept", "linger", "keepalive_idle", "keepalive_interval"}
 _MOST = 2**31 - 1
+_PER_LOOP = "per_loop"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +82,8 @@ class SocketOptions:
     nodelay:
         TCP_NODELAY: small writes leave at once.
     quickack:
-        TCP_QUICKACK on each connection, until the kernel goes back to its own choice.
+        TCP_QUICKACK on each connection. The kernel goes back to its own choice by itself, so where
+        it is on it is set again after each read: one more system call for each.
     cork:
         TCP_CORK: incomplete segments wait, up to 200 ms.
     receive_buffer, send_buffer:
@@ -89,6 +92,8 @@ class SocketOptions:
         TCP_NOTSENT_LOWAT in bytes: how much may lie unsent before a socket stops being writable.
     fast_open:
         TCP_FASTOPEN (RFC 7413): connections that may wait with data before their handshake ends.
+        For `millrace.tcp_connect` a number above 0 is TCP_FASTOPEN_CONNECT. What is in a SYN may
+        arrive twice: only for messages that are safe to repeat.
     defer_accept:
         TCP_DEFER_ACCEPT, whole seconds: a connection is accepted when it has sent something.
     reuse_port:
@@ -106,7 +111,9 @@ class SocketOptions:
     v6_only:
         IPV6_V6ONLY; off, ``[::]`` takes IPv4 as well.
     incoming_cpu:
-        SO_INCOMING_CPU: of several sockets on one port, this one gets that CPU's connections.
+        SO_INCOMING_CPU: of several sockets on one port, this one gets that CPU's connections. Where
+        a pattern has several, ``"per_loop"`` gives each the next of the CPUs that this process may
+        run on, and a sequence names one for each.
     unix_mode:
         Permissions of a Unix path, such as ``0o660``, whatever the umask.
     backlog:
@@ -138,7 +145,7 @@ class SocketOptions:
     congestion_control: str | None = None
     linger: float | str | None = None
     v6_only: bool | None = bool(_ENGINE.v6_only)
-    incoming_cpu: int | None = None
+    incoming_cpu: int | Sequence[int] | str | None = None
     unix_mode: int | None = None
     backlog: int | None = None
 
@@ -148,12 +155,27 @@ class SocketOptions:
             if given is not None:
                 object.__setattr__(self, field.name, _checked(field.name, given))
 
-    def to_engine(self) -> _core.SocketOptions:
-        """Return them as the engine takes them; the backlog is not among them."""
+    def to_engine(self, sockets: int = 1) -> _core.SocketOptions:
+        """Return them as the engine takes them; the backlog is not among them.
+
+        Parameters
+        ----------
+        sockets:
+            How many sockets an address has.
+
+        Raises
+        ------
+        ValueError
+            ``incoming_cpu`` does not fit so many.
+        """
         options = _core.SocketOptions()
         for field in fields(self):
-            if field.name not in ("backlog", "keepalive"):
+            if field.name not in ("backlog", "keepalive", "incoming_cpu"):
                 setattr(options, field.name, _number(field.name, getattr(self, field.name)))
+        if isinstance(self.incoming_cpu, int):
+            options.incoming_cpu = self.incoming_cpu
+        elif self.incoming_cpu is not None:
+            options.incoming_cpus = _cpus(self.incoming_cpu, sockets)
         if self.keepalive is not None:
             options.keepalive = int(bool(self.keepalive))
         if isinstance(self.keepalive, Keepalive):
@@ -166,7 +188,7 @@ def read_socket_options(texts: Iterable[str]) -> SocketOptions:
     """Read ``NAME=VALUE`` texts, as the command line takes them.
 
     Switches are ``on`` or ``off``; ``keepalive`` is one of these, or ``60s,10s,3`` for idle time,
-    interval and count; ``unix_mode`` is octal.
+    interval and count; ``incoming_cpu`` may be ``0,1`` or ``per_loop``; ``unix_mode`` is octal.
 
     Raises
     ------
@@ -269,6 +291,12 @@ def _checked(name: str, given: Any) -> Any:
         return _int(name, _named(name, byte_count, given), 0)
     if name in _WHOLE_SECONDS:
         return _whole(name, given, 1)
+    if name == "incoming_cpu" and not isinstance(given, int):
+        if given == _PER_LOOP:
+            return given
+        if isinstance(given, str) or not isinstance(given, Sequence):
+            raise ValueError(f"{name}={given!r}: write a CPU, {_PER_LOOP!r}, or a list of CPUs")
+        return tuple(_int(name, one, 0) for one in given)
     if name == "user_timeout":
         return _whole(name, given, 1000) / 1000
     if name == "congestion_control":
@@ -280,6 +308,24 @@ def _checked(name: str, given: Any) -> Any:
             raise ValueError(f"{name}={given!r}: write True, False or Keepalive(...)")
         return given
     return _int(name, given, 0, 0o7777 if name == "unix_mode" else _MOST)
+
+
+def _cpus(given: Sequence[int] | str, sockets: int) -> list[int]:
+    if sockets == 1:
+        raise ValueError(
+            f"incoming_cpu={given!r} is for several sockets on one port, and the pattern has one: "
+            "use millrace.patterns.reuseport_shards(), multi_process(listener='reuseport'), or one "
+            "number"
+        )
+    if isinstance(given, str):
+        usable = sorted(os.sched_getaffinity(0))
+        return [usable[at % len(usable)] for at in range(sockets)]
+    if len(given) != sockets:
+        raise ValueError(
+            f"incoming_cpu={given!r} names {len(given)} CPUs for {sockets} sockets: name one for "
+            f"each, or write {_PER_LOOP!r}"
+        )
+    return list(given)
 
 
 def _number(name: str, value: Any) -> Any:
@@ -323,6 +369,9 @@ def _read(name: str, text: str) -> Any:
         return truth if truth is not None else _read_keepalive(text)
     if name in _SIZES or name in _WHOLE_SECONDS or name in ("user_timeout", "congestion_control"):
         return text
+    if name == "incoming_cpu" and not text.isdigit():
+        numbers = text.split(",")
+        return [int(one) for one in numbers] if all(map(str.isdigit, numbers)) else text
     try:
         return int(text, 8 if name == "unix_mode" else 10)
     except ValueError:

@@ -16,6 +16,7 @@ from millrace.handler_server import (
     positive,
 )
 from millrace.sockets import SocketOptions, SocketReport
+from millrace.supervisor.listeners import Layout
 from millrace.units import byte_count, seconds
 from millrace.waiting import Waiting
 
@@ -174,7 +175,12 @@ class tcp_connect:  # noqa: N801 - called like a function
     framing:
         What messages are; None for bytes.
     socket_options:
-        What the socket is asked to be before it connects; what the kernel refuses is left out.
+        What the socket is asked to be before it connects; what the kernel refuses is left out. With
+        ``fast_open=1`` the first write goes with the SYN where the server has given a cookie before
+        (RFC 7413): connecting then says nothing about the server, a `ConnectError` comes with the
+        first write or read, nothing is sent before the first write, and that write may reach the
+        server twice. So only where the client speaks first, and its first message is safe to
+        repeat.
 
     Raises
     ------
@@ -303,7 +309,7 @@ class TcpServer(HandlerServer):
         wanted = socket_options or SocketOptions()
         if backlog is not None and wanted.backlog is not None:
             raise ValueError("backlog is given twice: leave it out of the socket_options")
-        options.socket = wanted.to_engine()
+        options.socket = wanted.to_engine(Layout.of(self._pattern).total)
         backlog = wanted.backlog if backlog is None else backlog
         if backlog is not None:
             options.backlog = backlog

@@ -136,6 +136,11 @@ class Run {
     bool heard = false;
     while (auto event = codec_->next_event()) {
       heard = true;
+      if (auto const* refused = std::get_if<http::Refused>(&event->what)) {
+        require(error_ && choices_.side == Side::server, "only a server tells of refusals");
+        require(refused->status >= 400, "a refusal has the status of an error");
+        continue;
+      }
       require(!error_ || choices_.side == Side::client, "a refused message is not heard of");
       hear(*event);
     }

@@ -7,6 +7,9 @@ import logging
 import os
 import socket
 import struct
+import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -33,21 +36,23 @@ SOCKET, TCP = socket.SOL_SOCKET, socket.IPPROTO_TCP
 NOTSENT_LOWAT, USER_TIMEOUT = 25, 18
 
 
-def server_side(client):
-    """Return the other end of a connection to a server of this process, as a socket to look at."""
+def open_sockets():
+    """Iterate over the sockets of this process, to look at; each is closed behind its turn."""
     for link in Path("/proc/self/fd").iterdir():
         target = ""
         with contextlib.suppress(OSError):  # the folder's own descriptor is gone by now
             target = str(link.readlink())
-        if not target.startswith("socket:"):
-            continue
-        one = socket.socket(fileno=os.dup(int(link.name)))
-        try:
+        if target.startswith("socket:"):
+            with socket.socket(fileno=os.dup(int(link.name))) as one:
+                yield one
+
+
+def server_side(client):
+    """Return the other end of a connection to a server of this process, as a socket to look at."""
+    for one in open_sockets():
+        with contextlib.suppress(OSError):
             if one.getpeername() == client.getsockname():
-                return one
-        except OSError:
-            pass
-        one.close()
+                return one.dup()
     raise AssertionError("no such connection in this process")
 
 
@@ -166,6 +171,24 @@ def test_an_ipv6_address_takes_ipv4_where_it_may(serve, v6_only):
     assert server.socket_report()["v6_only"].effective == v6_only
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
+@pytest.mark.parametrize(("mode", "may"), [(0o600, False), (0o606, True)])
+def test_permissions_decide_who_may_connect_to_a_unix_path(serve, mode, may):
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        serve(APP, bind=f"unix:{folder}/s", socket_options=mr.SocketOptions(unix_mode=mode))
+        connect = (
+            "import os, socket, sys; os.setgroups([]); os.setgid(65534); os.setuid(65534); "
+            "socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", connect, f"{folder}/s"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode == 0) == may, done.stderr
+        assert ("PermissionError" in done.stderr) != may
+
+
 @pytest.mark.parametrize("umask", [0o000, 0o077])
 def test_a_unix_path_has_its_permissions_whatever_the_umask(serve, tmp_path, umask):
     before = os.umask(umask)
@@ -239,6 +262,56 @@ def test_what_the_kernel_refuses_or_rounds_is_reported_and_logged(
     assert name in repr(server.socket_report())
     with connected(server):
         pass
+
+
+INCOMING_CPU = 49  # asm-generic/socket.h
+
+
+def cpus_of(port):
+    """Return SO_INCOMING_CPU of each of this process's sockets that listen on a port."""
+    return sorted(
+        one.getsockopt(SOCKET, INCOMING_CPU)
+        for one in open_sockets()
+        if one.getsockopt(SOCKET, socket.SO_ACCEPTCONN) and one.getsockname()[1] == port
+    )
+
+
+@pytest.mark.parametrize("given", ["per_loop", [0, 0, 0], (2, 1, 0)], ids=str)
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        mr.patterns.reuseport_shards(loops=3),
+        mr.patterns.multi_process(3, listener="reuseport"),
+    ],
+    ids=repr,
+)
+def test_each_of_several_sockets_has_a_cpu_of_its_own(serve, pattern, given):
+    usable = sorted(os.sched_getaffinity(0))
+    wanted = [usable[at % len(usable)] for at in range(3)] if given == "per_loop" else list(given)
+    options = mr.SocketOptions(incoming_cpu=given)
+    server = serve(APP, pattern=pattern, socket_options=options)
+    with connected(server):
+        pass
+    assert cpus_of(server.port) == sorted(wanted)
+    if isinstance(pattern, mr.Pattern):
+        rows = [row for row in server.socket_report() if row.name == "incoming_cpu"]
+        # Sockets that agree are one row.
+        assert [row.effective for row in rows] == list(dict.fromkeys(wanted))
+
+
+def test_cpus_that_do_not_fit_the_sockets_are_refused():
+    with pytest.raises(ValueError, match="several sockets on one port, and the pattern has one"):
+        mr.Server(APP, socket_options=mr.SocketOptions(incoming_cpu="per_loop"))
+    two = mr.SocketOptions(incoming_cpu=[0, 1])
+    with pytest.raises(ValueError, match="names 2 CPUs for 3 sockets"):
+        mr.Server(APP, pattern=mr.patterns.reuseport_shards(loops=3), socket_options=two)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"), [("1", 1), ("0,1", (0, 1)), ("per_loop", "per_loop")], ids=str
+)
+def test_the_command_line_takes_cpus(text, read):
+    assert mr.sockets.read_socket_options([f"incoming_cpu={text}"]).incoming_cpu == read
 
 
 def test_keepalive_numbers_out_of_range_are_refused_by_the_kernel(serve):
@@ -398,6 +471,9 @@ with mr.Server(app, socket_options=mr.SocketOptions(fast_open=16)) as server:
         ("user_timeout", "1us", "whole milliseconds"),
         ("unix_mode", 0o10000, "whole number"),
         ("fast_open", -1, "whole number from 0"),
+        ("incoming_cpu", "all", "write a CPU"),
+        ("incoming_cpu", 1.5, "write a CPU"),
+        ("incoming_cpu", [0, -1], "whole number from 0"),
         ("congestion_control", "", "write a name"),
         ("keepalive", 60, "Keepalive"),
         ("backlog", "1", "whole number"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import millrace as mr
@@ -171,3 +172,34 @@ def test_opentelemetry_reads_what_we_write_and_we_what_it_writes():
     back = TraceContext.from_headers(carrier)
     assert (back.trace_id, back.sampled, back.tracestate) == (TRACE, True, "a=1,t@v=2")
     assert back.parent_id == f"{theirs.span_id:016x}"
+
+
+IMPORTS = """
+import sys
+import urllib.request
+import millrace as mr
+
+app = mr.App()
+
+def new_modules(use):
+    before = set(sys.modules)
+    use()
+    return sorted(set(sys.modules) - before)
+
+@app.get("/")
+def show(request):
+    return new_modules(lambda: (request.trace.headers(), request.query_params, request.headers))
+
+if __name__ == "__main__":
+    pattern = mr.patterns.PATTERN
+    with mr.Server(app, pattern=pattern) as server:
+        print(urllib.request.urlopen(server.url).read().decode())
+"""
+
+
+@pytest.mark.parametrize("pattern", ["single_thread()", "multi_process(1)"])
+def test_no_request_waits_for_the_import_of_what_it_uses(script, pattern):
+    program = script(IMPORTS.replace("PATTERN", pattern))
+    code, out, err = program.finish()
+    assert code == 0, err
+    assert json.loads(out) == []

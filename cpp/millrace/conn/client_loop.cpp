@@ -33,7 +33,7 @@ Connected ClientLoop::connect(const std::vector<net::Endpoint>& addresses, base:
     std::promise<Connected> promise;
     reactor_.post([&, address] {
       auto const done = [&, address](base::Result<int> descriptor) {
-        promise.set_value(descriptor ? Connected(begin(*descriptor, address, options))
+        promise.set_value(descriptor ? Connected(begin(*descriptor, address, options, socket))
                                      : Connected(descriptor.take_error()));
       };
       net::connect_socket(reactor_, address, deadline, done, socket);
@@ -45,10 +45,11 @@ Connected ClientLoop::connect(const std::vector<net::Endpoint>& addresses, base:
 }
 
 SharedConversation ClientLoop::begin(int descriptor, const net::Endpoint& peer,
-                                     SharedOptions options) {
+                                     SharedOptions options, const net::SocketOptions& socket) {
+  auto stream =
+      net::make_socket_stream(reactor_, descriptor, peer, {.quick_acks = socket.quickack == 1});
   auto conversation =
-      Conversation::make(reactor_, net::make_socket_stream(reactor_, descriptor, peer, false),
-                         std::move(options), *this, nullptr);
+      Conversation::make(reactor_, std::move(stream), std::move(options), *this, nullptr);
   open_.insert(conversation.get());
   conversation->begin();
   return conversation;

@@ -28,7 +28,8 @@ class ClientLoop final : private Keeper {
 
  private:
   void on_closed(Conversation& conversation) override { open_.erase(&conversation); }
-  SharedConversation begin(int descriptor, const net::Endpoint& peer, SharedOptions options);
+  SharedConversation begin(int descriptor, const net::Endpoint& peer, SharedOptions options,
+                           const net::SocketOptions& socket);
   base::Status begin(const SharedDatagrams& datagrams);
 
   net::Reactor reactor_;

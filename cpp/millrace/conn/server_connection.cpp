@@ -11,30 +11,60 @@ using trace::Moment;
 
 namespace {
 
+base::ByteView protocol_of(const http::Head& head) {
+  switch (head.version_major()) {
+    case 1:
+      return head.version_minor() == 0 ? "HTTP/1.0" : "HTTP/1.1";
+    case 2:
+      return "HTTP/2";
+    default:
+      return "HTTP/3";
+  }
+}
+
+base::ByteView field_of(const http::Head& head, base::ByteView lower_case_name) {
+  return head.find(lower_case_name).value_or(base::ByteView{});
+}
+
 class ExchangeWords final : public trace::RequestWords {
  public:
   ExchangeWords(const Exchange& exchange, base::ByteView client)
       : exchange_(exchange), client_(client) {}
   base::ByteView method() const override { return exchange_.head.method_text(); }
   base::ByteView target() const override { return exchange_.head.target(); }
-  base::ByteView protocol() const override {
-    switch (exchange_.head.version_major()) {
-      case 1:
-        return exchange_.head.version_minor() == 0 ? "HTTP/1.0" : "HTTP/1.1";
-      case 2:
-        return "HTTP/2";
-      default:
-        return "HTTP/3";
-    }
-  }
+  base::ByteView protocol() const override { return protocol_of(exchange_.head); }
   base::ByteView route() const override { return exchange_.route; }
   base::ByteView client() const override { return client_; }
   base::ByteView field(base::ByteView lower_case_name) const override {
-    return exchange_.head.find(lower_case_name).value_or(base::ByteView{});
+    return field_of(exchange_.head, lower_case_name);
   }
 
  private:
   const Exchange& exchange_;
+  base::ByteView client_;
+};
+
+// Of a head that was refused: what was read of it.
+class RefusedWords final : public trace::RequestWords {
+ public:
+  RefusedWords(const http::Head& head, base::ByteView client)
+      : head_(head), has_line_(head && !head.target().empty()), client_(client) {}
+  base::ByteView method() const override { return has_line_ ? head_.method_text() : nothing; }
+  base::ByteView target() const override { return has_line_ ? head_.target() : nothing; }
+  base::ByteView protocol() const override { return has_line_ ? protocol_of(head_) : nothing; }
+  base::ByteView unread_line() const override {
+    return head_ && !has_line_ ? head_.start_line() : nothing;
+  }
+  base::ByteView route() const override { return nothing; }
+  base::ByteView client() const override { return client_; }
+  base::ByteView field(base::ByteView lower_case_name) const override {
+    return head_ ? field_of(head_, lower_case_name) : nothing;
+  }
+
+ private:
+  static constexpr base::ByteView nothing{};
+  const http::Head& head_;
+  bool const has_line_;
   base::ByteView client_;
 };
 
@@ -94,6 +124,7 @@ void ServerConnection::on_closed(const Error* why) {
   --set_.size_;
   pump_.reactor().counters().connections_open.subtract();
   release_all_done(0);
+  record_refusal(0);
   break_off_all(why ? *why : Error{Errc::connection_closed, {}, {}});
   service_.on_connection_closed();
   dispose_if_over();
@@ -110,6 +141,10 @@ void ServerConnection::dispose_if_over() {
 void ServerConnection::on_event(http::Event event, Time ready, Time received) {
   if (auto* head = std::get_if<http::HeadReceived>(&event.what)) {
     open_exchange(event.stream, std::move(*head), ready, received);
+    return;
+  }
+  if (auto* refused = std::get_if<http::Refused>(&event.what)) {
+    take_refusal(event.stream, std::move(*refused));
     return;
   }
   auto* const exchange = find(event.stream);
@@ -146,6 +181,16 @@ void ServerConnection::open_exchange(http::StreamId stream, http::HeadReceived h
   open_ = &exchange;
   exchange.handed_over_ = true;
   service_.on_exchange(exchange);
+}
+
+// A request that is under way has its line with that outcome; what never became one gets its own.
+void ServerConnection::take_refusal(http::StreamId stream, http::Refused refused) {
+  if (auto* const exchange = find(stream)) {
+    exchange->status_ = refused.status;
+    exchange->bytes_out_ = refused.body_bytes;
+  } else if (options_.journey) {
+    refused_ = std::make_unique<http::Refused>(std::move(refused));
+  }
 }
 
 void ServerConnection::list_open(std::vector<OpenRequest>& into) const {
@@ -351,6 +396,7 @@ void ServerConnection::finish(Exchange& exchange) {
 
 void ServerConnection::on_written(Time now) {
   if (done_) release_all_done(now);
+  record_refusal(now);
 }
 
 void ServerConnection::release_all_done(Time written) {
@@ -359,6 +405,18 @@ void ServerConnection::release_all_done(Time written) {
     release(*exchange, written);
     exchange = next;
   }
+}
+
+// `written`: as of release().
+void ServerConnection::record_refusal(Time written) {
+  if (!refused_) return;
+  auto const refused = std::exchange(refused_, nullptr);
+  trace::Stamps stamps;
+  stamps.stamp(Moment::ready, refused->since);
+  stamps.stamp(Moment::written, written);
+  auto const ended = written != 0 ? written : net::Reactor::clock();
+  sink_.request_refused(
+      {stamps, ended, refused->body_bytes, refused->status, RefusedWords(refused->head, client())});
 }
 
 const std::string& ServerConnection::client() {

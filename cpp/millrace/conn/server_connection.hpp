@@ -70,6 +70,8 @@ class ServerConnection final : public PumpOwner {
 
   void open_exchange(http::StreamId stream, http::HeadReceived head, base::Time ready,
                      base::Time received);
+  void take_refusal(http::StreamId stream, http::Refused refused);
+  void record_refusal(base::Time written);
   void list_open(std::vector<OpenRequest>& into) const;
   ConnectionReport report() const;
   Exchange* find(http::StreamId stream);
@@ -97,6 +99,7 @@ class ServerConnection final : public PumpOwner {
   ServerConnection* next_ = nullptr;
   Exchange* open_ = nullptr;                  // being answered
   Exchange* done_ = nullptr;                  // answered, bytes not yet with the kernel
+  std::unique_ptr<http::Refused> refused_;    // answered, and not recorded yet
   std::unique_ptr<proto::Codec> next_codec_;  // for on_hand_over
   std::string client_;                        // the peer's address as text, once asked for
   base::Time since_;

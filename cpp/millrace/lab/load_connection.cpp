@@ -70,8 +70,8 @@ void LoadConnection::on_connected(base::Result<int> descriptor) {
   }
   crew_.tally.connect.record(now - connect_began_);
   if (std::exchange(was_connected_, true)) crew_.tally.reconnects.add();
-  auto stream = net::make_socket_stream(crew_.reactor, *descriptor,
-                                        crew_.target.endpoints()[endpoint_at_], true);
+  auto stream = net::make_socket_stream(
+      crew_.reactor, *descriptor, crew_.target.endpoints()[endpoint_at_], {.stamp_reads = true});
   auto codec = conn::find_protocol("h1")->make({proto::Side::client, crew_.limits}, now);
   pump_ = std::make_unique<conn::StreamPump>(crew_.reactor, std::move(stream), std::move(codec),
                                              *this, crew_.pump);

@@ -111,7 +111,7 @@ base::Status ListenSocket::adopt(const Endpoint& at, const Options& options) {
   if (flags < 0 || ::fcntl(mine_.descriptor, F_SETFL, flags | O_NONBLOCK) < 0 ||
       ::fcntl(at.inherited, F_SETFD, FD_CLOEXEC) < 0)
     return system_error(errno, what);
-  mine_.options = options.socket;
+  mine_.options = options_of_socket(options.socket, options.index);
   // Whoever bound it has decided; our default is not a wish to report about.
   if (mine_.options.v6_only == SocketOptions{}.v6_only) mine_.options.v6_only.reset();
   set_options(SocketMoment::before_listen, *option_of(mine_.descriptor, SO_DOMAIN));
@@ -121,7 +121,7 @@ base::Status ListenSocket::adopt(const Endpoint& at, const Options& options) {
 base::Status ListenSocket::bind(const Endpoint& at, const Options& options) {
   auto const what = "cannot listen on " + at.to_string();
   if (auto cleared = clear_stale_path(at); !cleared) return cleared;
-  mine_.options = options.socket;
+  mine_.options = options_of_socket(options.socket, options.index);
   if (options.reuse_port) mine_.options.reuse_port = 1;
   mine_.descriptor = ::socket(at.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (mine_.descriptor < 0) return system_error(errno, what);

@@ -29,6 +29,8 @@ class ListenSocket {
     // SO_REUSEPORT: several sockets on one address, the kernel spreads connections over them. TCP
     // only.
     bool reuse_port = false;
+    // Which of those it is.
+    std::size_t index = 0;
     SocketOptions socket;
   };
   // address_in_use, address_not_available, invalid_option, out_of_descriptors, io_error. A Unix

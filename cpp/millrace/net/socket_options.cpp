@@ -25,6 +25,7 @@ enum class Family : std::uint8_t { any, tcp, ipv6, unix_path };
 // How the system takes the value.
 enum class Form : std::uint8_t {
   number,
+  as_switch,  // above 0 is on
   doubled,  // set as bytes, read back as twice as many: the other half is the kernel's bookkeeping
   linger,
   text,
@@ -53,7 +54,7 @@ constexpr std::array rows{
     Row{"nodelay", tcp, TCP_NODELAY, &SocketOptions::nodelay, Family::tcp, both_sides, Form::number,
         ""},
     Row{"quickack", tcp, TCP_QUICKACK, &SocketOptions::quickack, Family::tcp, each_connection,
-        Form::number, "the kernel goes back to its own choice as the connection goes on"},
+        Form::number, "on, it is set again after each read; off, the kernel comes back to it"},
     Row{"cork", tcp, TCP_CORK, &SocketOptions::cork, Family::tcp, both_sides, Form::number, ""},
     Row{"receive_buffer", sock, SO_RCVBUF, &SocketOptions::receive_buffer, Family::any, both_sides,
         Form::doubled, "net.core.rmem_max is the most, about 1 kB the least"},
@@ -63,6 +64,9 @@ constexpr std::array rows{
         Family::tcp, both_sides, Form::number, ""},
     Row{"fast_open", tcp, TCP_FASTOPEN, &SocketOptions::fast_open, Family::tcp, at(before_listen),
         Form::number, "net.core.somaxconn is the most"},
+    Row{"fast_open", tcp, TCP_FASTOPEN_CONNECT, &SocketOptions::fast_open, Family::tcp,
+        at(before_connect), Form::as_switch,
+        "net.ipv4.tcp_fastopen lacks the 1 that lets clients take part"},
     Row{"defer_accept", tcp, TCP_DEFER_ACCEPT, &SocketOptions::defer_accept, Family::tcp,
         at(before_listen), Form::number,
         "the kernel counts in repetitions of its SYN-ACK: 1, 3, 7, 15, 31, 63 s"},
@@ -105,6 +109,12 @@ bool applies(const Row& row, int family) {
   return false;
 }
 
+// One name, two options of the system: one lets a listener take part, the other a client.
+bool is_of(const Row& row, bool is_listening) {
+  if (row.value != &SocketOptions::fast_open) return true;
+  return is_listening == (row.option == TCP_FASTOPEN);
+}
+
 bool is_asked(const Row& row, const SocketOptions& options) {
   return row.value ? (options.*row.value).has_value() : options.congestion_control.has_value();
 }
@@ -119,6 +129,10 @@ bool set(int descriptor, const Row& row, const SocketOptions& options) {
     case Form::number:
     case Form::doubled:
       return set_to(&number, sizeof number);
+    case Form::as_switch: {
+      int const is_on = number > 0;
+      return set_to(&is_on, sizeof is_on);
+    }
     case Form::linger: {
       ::linger const value{.l_onoff = 1, .l_linger = number};
       return set_to(&value, sizeof value);
@@ -159,6 +173,7 @@ std::optional<Value> get(int descriptor, const Row& row) {
 SocketOptionValue effective_value(int descriptor, const Row& row) {
   switch (row.form) {
     case Form::number:
+    case Form::as_switch:
     case Form::doubled:
       if (auto const value = get<int>(descriptor, row)) return std::int64_t{*value};
       return {};
@@ -179,10 +194,12 @@ SocketOptionValue effective_value(int descriptor, const Row& row) {
 }
 
 bool is_as_asked(const Row& row, const SocketOptionOutcome& outcome) {
-  if (row.form != Form::doubled) return outcome.asked == outcome.effective;
+  if (row.form != Form::doubled && row.form != Form::as_switch)
+    return outcome.asked == outcome.effective;
   auto const* const asked = std::get_if<std::int64_t>(&outcome.asked);
   auto const* const effective = std::get_if<std::int64_t>(&outcome.effective);
-  return asked && effective && *effective == 2 * *asked;
+  if (!asked || !effective) return false;
+  return *effective == (row.form == Form::doubled ? 2 * *asked : *asked > 0);
 }
 
 // The kernel takes the number and does nothing with it unless this switch is on (ip-sysctl).
@@ -212,6 +229,12 @@ void judge(SocketOptionOutcome& outcome, const Row& row,
 
 }  // namespace
 
+SocketOptions options_of_socket(SocketOptions options, std::size_t index) {
+  if (index < options.incoming_cpus.size()) options.incoming_cpu = options.incoming_cpus[index];
+  options.incoming_cpus.clear();
+  return options;
+}
+
 std::vector<RefusedOption> set_socket_options(int descriptor, int family,
                                               const SocketOptions& options, SocketMoment moment) {
   std::vector<RefusedOption> refused;
@@ -235,6 +258,7 @@ std::vector<SocketOptionOutcome> read_socket_options(int descriptor, int family,
   socklen_t size = sizeof is_listening;
   ::getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &size);
   for (auto const& row : rows) {
+    if (!is_of(row, is_listening)) continue;
     auto& outcome = outcomes.emplace_back();
     outcome.name = row.name;
     outcome.asked = asked_value(row, options);

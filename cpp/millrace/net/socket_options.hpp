@@ -1,5 +1,6 @@
 // Socket options as values: what a person asks for, when it is set, and what the kernel made of it.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -18,8 +19,10 @@ struct SocketOptions {
   std::optional<int> quickack, cork;
   std::optional<int> receive_buffer, send_buffer;  // bytes
   std::optional<int> not_sent_low_watermark;       // bytes
-  std::optional<int> fast_open;                    // connections waiting for their handshake's end
-  std::optional<int> defer_accept;                 // seconds
+  // A listener's: connections waiting for their handshake's end. A client's: above 0 switches it
+  // on.
+  std::optional<int> fast_open;
+  std::optional<int> defer_accept;  // seconds
   std::optional<int> reuse_port;
   std::optional<int> keepalive, keepalive_idle, keepalive_interval;  // the last two: seconds
   std::optional<int> keepalive_count;
@@ -29,8 +32,13 @@ struct SocketOptions {
   // On: listening on [::] leaves the port free on IPv4, whatever net.ipv6.bindv6only says.
   std::optional<int> v6_only = 1;
   std::optional<int> incoming_cpu;
+  // Where sockets share an address: one each, in their order, in place of incoming_cpu.
+  std::vector<int> incoming_cpus;
   std::optional<int> unix_mode;  // permissions of a Unix path, as chmod(2) takes them
 };
+
+// What one of several sockets on an address is asked for.
+SocketOptions options_of_socket(SocketOptions options, std::size_t index);
 
 // When an option is set. Connections inherit most of them from the socket they are accepted from.
 enum class SocketMoment : std::uint8_t {

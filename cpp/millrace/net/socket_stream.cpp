@@ -1,4 +1,6 @@
 // A stream over a connected socket, watched level-triggered.
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -18,10 +20,15 @@ namespace {
 // Segments per write. A response is one or two; what is longer goes on with the next call.
 constexpr std::size_t segments_per_write = 64;
 
+void acknowledge_quickly(int descriptor) {
+  int const on = 1;
+  ::setsockopt(descriptor, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
 class SocketStream final : public Stream, private Readiness {
  public:
-  SocketStream(Reactor& reactor, int descriptor, const Endpoint& peer, bool stamp_reads)
-      : reactor_(reactor), descriptor_(descriptor), stamp_reads_(stamp_reads), peer_(peer) {}
+  SocketStream(Reactor& reactor, int descriptor, const Endpoint& peer, SocketStreamOptions options)
+      : reactor_(reactor), descriptor_(descriptor), options_(options), peer_(peer) {}
   ~SocketStream() override { close(); }
 
   void start(ReadSink& sink) override;
@@ -51,7 +58,7 @@ class SocketStream final : public Stream, private Readiness {
   ReadSink* sink_ = nullptr;
   int descriptor_;
   std::uint32_t watched_events_ = 0;
-  bool stamp_reads_;
+  SocketStreamOptions const options_;
   bool is_watched_ = false;
   bool is_paused_ = false;
   bool wants_write_ = false;
@@ -90,7 +97,8 @@ void SocketStream::read() {
   auto const now = reactor_.now();
   if (count > 0) {
     reactor_.counters().bytes_in.add(static_cast<std::uint64_t>(count));
-    auto const received = stamp_reads_ ? Reactor::clock() : 0;
+    auto const received = options_.stamp_reads ? Reactor::clock() : 0;
+    if (options_.quick_acks && !peer_.is_unix()) acknowledge_quickly(descriptor_);
     sink_->on_bytes({buffer.data(), static_cast<std::size_t>(count)}, now, received);
     return;
   }
@@ -139,7 +147,10 @@ base::Status SocketStream::write(base::ByteChain& chain) {
     reactor_.counters().writes.add();
     if (count < 0) {
       if (errno == EINTR) continue;
-      if (errno != EAGAIN) return system_error(errno, "cannot write to the peer");
+      // EINPROGRESS: a first write that was to go with the SYN, but had no valid cookie; the SYN
+      // has gone alone (RFC 7413 3).
+      if (errno != EAGAIN && errno != EINPROGRESS)
+        return system_error(errno, "cannot write to the peer");
       reactor_.counters().partial_writes.add();
       reactor_.counters().writes_blocked.add();
       want_write(true);
@@ -249,8 +260,8 @@ void SocketStream::fail(base::Error error) {
 }  // namespace
 
 std::unique_ptr<Stream> make_socket_stream(Reactor& reactor, int descriptor, const Endpoint& peer,
-                                           bool stamp_reads) {
-  return std::make_unique<SocketStream>(reactor, descriptor, peer, stamp_reads);
+                                           SocketStreamOptions options) {
+  return std::make_unique<SocketStream>(reactor, descriptor, peer, options);
 }
 
 }  // namespace millrace::net

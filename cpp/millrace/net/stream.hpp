@@ -58,10 +58,17 @@ class Stream {
   virtual int descriptor() const { return -1; }  // to look at; a pipe in memory has none
 };
 
-// A connected, non-blocking socket; takes the descriptor over. `stamp_reads`: read the clock after
-// each recv, for the journey.
+struct SocketStreamOptions {
+  bool stamp_reads = false;  // read the clock after each recv, for the journey
+  // Ask for quick acknowledgements again after each recv: the kernel goes back to its own choice by
+  // itself (tcp(7), TCP_QUICKACK). One more system call per recv, and what it has put off is
+  // acknowledged by that call.
+  bool quick_acks = false;
+};
+
+// A connected, non-blocking socket; takes the descriptor over.
 std::unique_ptr<Stream> make_socket_stream(Reactor& reactor, int descriptor, const Endpoint& peer,
-                                           bool stamp_reads);
+                                           SocketStreamOptions options = {});
 
 // Two ends of a pipe in memory on one loop: what one writes the other is told by a task of the
 // loop, never from inside write(). For tests. `capacity_bytes`: how much each direction takes

@@ -31,6 +31,10 @@ void append_or_dash(std::string& out, base::ByteView text) {
   }
 }
 
+base::ByteView unread_line_of(const trace::RequestWords& words) {
+  return words.unread_line().substr(0, unread_line_most);
+}
+
 base::ByteView path_of(base::ByteView target) { return target.substr(0, target.find('?')); }
 // With its '?', as Apache has it.
 base::ByteView query_of(base::ByteView target) {
@@ -186,6 +190,10 @@ void LogFormat::write_part(std::string& out, const Part& part, const trace::Requ
       out += clock.common();
       break;
     case Piece::request_line:
+      if (words.method().empty()) {
+        append_or_dash(out, unread_line_of(words));
+        break;
+      }
       append_escaped(out, words.method());
       out += ' ';
       append_escaped(out, words.target());
@@ -211,7 +219,7 @@ void LogFormat::write_part(std::string& out, const Part& part, const trace::Requ
       append_number(out, request.duration() / 1'000'000'000);
       break;
     case Piece::method:
-      append_escaped(out, words.method());
+      append_or_dash(out, words.method());
       break;
     case Piece::path:
       append_or_dash(out, path_of(words.target()));
@@ -220,7 +228,7 @@ void LogFormat::write_part(std::string& out, const Part& part, const trace::Requ
       append_escaped(out, query_of(words.target()));
       break;
     case Piece::protocol:
-      out += words.protocol();
+      append_or_dash(out, words.protocol());
       break;
     case Piece::route:
       append_or_dash(out, words.route());
@@ -244,6 +252,7 @@ void write_json_line(std::string& out, const trace::RequestDone& request, LogClo
   text(R"(,"method":)", words.method());
   text(R"(,"target":)", words.target());
   text(R"(,"protocol":)", words.protocol());
+  if (words.method().empty()) text(R"(,"request_line":)", unread_line_of(words));
   text(R"(,"route":)", words.route());
   out += R"(,"status":)";
   append_number(out, status_of(request));

@@ -71,6 +71,10 @@ class LogFormat {
 // One JSON object: what is common to the access log in JSON and to records for Python.
 void write_json_line(std::string& out, const trace::RequestDone& request, LogClock& clock);
 
+// Bytes of a line that could not be read as a request's, before they are escaped. Whoever sends
+// garbage has no target to tell apart from others: the log need not grow by all of it.
+constexpr std::size_t unread_line_most = 1024;
+
 // A client that left before it was sent a status; nginx's number for that.
 constexpr std::uint16_t client_closed_request = 499;
 

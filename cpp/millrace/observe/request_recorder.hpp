@@ -39,6 +39,9 @@ class RequestRecorder final : public trace::Sink {
     if (slow_) slow_->record(event);
     for (auto const& log : logs_) log->record(event);
   }
+  void request_refused(const trace::RequestDone& event) override {
+    for (auto const& log : logs_) log->record(event);
+  }
   StageReport& stages() { return stages_; }
   const RequestMetrics* metrics() const { return metrics_.get(); }  // null: not asked for
 

@@ -45,11 +45,13 @@ base::Result<Listening> open_sockets(const std::vector<std::string>& binds, std:
     auto list = places(bind, per_loop);
     if (!list) return list.take_error();
     Endpoint chosen;  // the port that the kernel chose for the first one is everybody's
+    options.index = 0;
     for (auto const& place : *list) {
       bool const is_repeated = per_loop > 0 && !place.is_inherited() && chosen.size > 0;
       auto socket = net::ListenSocket::open(is_repeated ? chosen : place, options);
       if (!socket) return socket.take_error();
       chosen = socket->endpoint();
+      if (per_loop > 0) ++options.index;
       add_once(listening.endpoints, chosen);
       listening.sockets.push_back(std::move(*socket));
     }

@@ -41,8 +41,9 @@ void Server::open_connection(std::size_t index, int descriptor, const net::Peer&
   auto& reactor = host_.loops()[index];
   auto& loop = *loops_[index];
   auto codec = protocol_->make({proto::Side::server, options_.limits, &loop.date}, reactor.now());
-  auto stream =
-      net::make_socket_stream(reactor, descriptor, peer.endpoint, options_.connection.journey);
+  auto stream = net::make_socket_stream(reactor, descriptor, peer.endpoint,
+                                        {.stamp_reads = options_.connection.journey,
+                                         .quick_acks = options_.listening.socket.quickack == 1});
   auto* connection = new conn::ServerConnection(reactor, std::move(stream), std::move(codec), *this,
                                                 *loop.sink, loop.connections, options_.connection);
   if (options_.connection.journey)

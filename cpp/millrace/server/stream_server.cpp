@@ -30,9 +30,10 @@ StreamServer::~StreamServer() {
 void StreamServer::open_connection(std::size_t index, int descriptor, const net::Peer& peer) {
   auto& reactor = host_.loops()[index];
   bool const each_message = handler_.form() == StreamHandler::Form::each_message;
-  auto const conversation = Conversation::make(
-      reactor, net::make_socket_stream(reactor, descriptor, peer.endpoint, false), stream_options_,
-      *this, each_message ? this : nullptr);
+  auto stream = net::make_socket_stream(reactor, descriptor, peer.endpoint,
+                                        {.quick_acks = options_.listening.socket.quickack == 1});
+  auto const conversation = Conversation::make(reactor, std::move(stream), stream_options_, *this,
+                                               each_message ? this : nullptr);
   conversation->loop = index;
   loops_[index].conversations.insert(conversation.get());
   auto* const queue = host_.loops().queue();

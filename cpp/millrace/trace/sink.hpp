@@ -12,6 +12,8 @@ class RequestWords {
   virtual base::ByteView method() const = 0;
   virtual base::ByteView target() const = 0;    // as sent
   virtual base::ByteView protocol() const = 0;  // "HTTP/1.1"
+  // Where these three are not known: what came in their place, perhaps nothing.
+  virtual base::ByteView unread_line() const { return {}; }
   // The router's pattern; empty: none matched. The same route has the same address.
   virtual base::ByteView route() const = 0;
   virtual base::ByteView client() const = 0;  // its address, without a port; empty: a Unix socket
@@ -49,6 +51,8 @@ class Sink {
   virtual void connection_accepted(const ConnectionAccepted& event) = 0;
   // A request is over, one way or the other. Only where requests are stamped.
   virtual void request_done(const RequestDone& event) = 0;
+  // What came was refused by the protocol: no handler has heard of it, and no stage has a duration.
+  virtual void request_refused(const RequestDone&) {}
 };
 
 }  // namespace millrace::trace

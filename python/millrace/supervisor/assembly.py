@@ -100,6 +100,15 @@ def _assemble(
     return Supervisor(
         Fleet(policy, seed=time.monotonic_ns()),
         listeners,
-        pack(replace(luggage, options=luggage.options | {"pattern": pattern.inner})),
+        pack(replace(luggage, options=_options_of_worker(luggage.options, pattern))),
         on_failure,
     )
+
+
+def _options_of_worker(options: Mapping[str, Any], pattern: MultiProcess) -> dict[str, Any]:
+    own = {**options, "pattern": pattern.inner}
+    wanted = options.get("socket_options")
+    if wanted is not None and not isinstance(wanted.incoming_cpu, int):
+        # Whoever opens all sockets has dealt the CPUs out; a worker knows none but its own.
+        own["socket_options"] = replace(wanted, incoming_cpu=None)
+    return own

@@ -133,14 +133,14 @@ class Listeners:
         if row:
             self.endpoints.append(_endpoint(row[0]))
         while len(row) < self._layout.total:
-            fd, where = self._open_one(bind if not row else self.endpoints[-1])
+            fd, where = self._open_one(bind if not row else self.endpoints[-1], len(row))
             if not row:
                 self.endpoints.append(where)
             row.append(_adopt(fd))
 
-    def _open_one(self, bind: str) -> tuple[int, str]:
+    def _open_one(self, bind: str, index: int) -> tuple[int, str]:
         return _core.open_listening_socket(
-            bind, self._backlog, self._layout.reuse_port, self._options
+            bind, self._backlog, self._layout.reuse_port, self._options, index
         )
 
     def _of(self, slot: int) -> list[list[int]]:

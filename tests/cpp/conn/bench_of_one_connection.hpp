@@ -30,11 +30,17 @@ class ScriptedService final : public Service {
 class CountingSink final : public trace::Sink {
  public:
   int requests = 0;
+  std::vector<std::string> refused;
   trace::Stamps last;
   void connection_accepted(const trace::ConnectionAccepted&) override {}
   void request_done(const trace::RequestDone& event) override {
     ++requests;
     last = event.stamps;
+  }
+  void request_refused(const trace::RequestDone& event) override {
+    refused.push_back(std::to_string(event.status) + (event.is_complete() ? " " : " unheard ") +
+                      std::string(event.words.method()) + '|' +
+                      std::string(event.words.unread_line()));
   }
 };
 

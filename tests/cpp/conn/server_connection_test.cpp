@@ -162,6 +162,21 @@ TEST_F(OneConnection, AnswersAMalformedRequestAndListensOnForAWhileBeforeItClose
   EXPECT_EQ(reactor.counters().protocol_errors.get(), 1u);
 }
 
+TEST_F(OneConnection, RecordsWhatItRefusedOnceItsAnswerIsOut) {
+  serve_http1();
+  peer->says("NONSENSE\r\n\r\n");
+  EXPECT_EQ(sink.refused, std::vector<std::string>{"400 |NONSENSE"});
+  EXPECT_EQ(sink.requests, 0);
+}
+
+TEST_F(OneConnection, RecordsNothingOfWhatItRefusedWhereNobodyKeepsARecord) {
+  options.journey = false;
+  serve_http1();
+  peer->says("NONSENSE\r\n\r\n");
+  EXPECT_TRUE(peer->heard.starts_with("HTTP/1.1 400 ")) << peer->heard;
+  EXPECT_TRUE(sink.refused.empty());
+}
+
 TEST_F(OneConnection, TreatsAClientThatEndsItsSideBeforeTheAnswerAsGone) {
   Exchange* open = nullptr;
   service.exchange = [&](Exchange& x) { open = &x; };

@@ -60,6 +60,7 @@ TEST(SocketOptions, OfAnOutgoingSocketAreSetBeforeItConnects) {
   EXPECT_EQ(option_of(connected.get(), IPPROTO_TCP, TCP_KEEPIDLE), 17);
   auto const outcomes = read_socket_options(connected.get(), AF_INET, options, {});
   EXPECT_EQ(outcome_of(outcomes, "keepalive_idle").verdict, Verdict::taken);
+  EXPECT_EQ(std::ranges::count(outcomes, "fast_open", &SocketOptionOutcome::name), 1);
 }
 
 TEST(SocketOptions, WhatIsNotOfTheFamilyIsLeftOut) {

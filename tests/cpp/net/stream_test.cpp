@@ -98,8 +98,8 @@ class AnyStream : public ::testing::TestWithParam<Transport> {
     right->start(right_sink);
   }
   void use(int a, int b) {
-    left = make_socket_stream(reactor, a, {}, true);
-    right = make_socket_stream(reactor, b, {}, true);
+    left = make_socket_stream(reactor, a, {}, {.stamp_reads = true});
+    right = make_socket_stream(reactor, b, {}, {.stamp_reads = true});
   }
   void settle() {
     for (int i = 0; i < 20; ++i) reactor.turn(0);
@@ -339,7 +339,7 @@ struct OneSocket {
   testing::SocketPair pair = testing::tcp_pair();
   std::unique_ptr<Stream> stream;
   explicit OneSocket(bool stamp_reads = false)
-      : stream(make_socket_stream(reactor, pair.ours.release(), {}, stamp_reads)) {
+      : stream(make_socket_stream(reactor, pair.ours.release(), {}, {.stamp_reads = stamp_reads})) {
     stream->start(sink);
   }
 };
@@ -418,8 +418,8 @@ TEST(SocketStream, ClosedByAnotherInTheSameBatchIsNotTold) {
   Reactor reactor;
   auto first = testing::tcp_pair(), second = testing::tcp_pair();
   Recorder a, b;
-  auto one = make_socket_stream(reactor, first.ours.release(), {}, false);
-  auto two = make_socket_stream(reactor, second.ours.release(), {}, false);
+  auto one = make_socket_stream(reactor, first.ours.release(), {});
+  auto two = make_socket_stream(reactor, second.ours.release(), {});
   one->start(a);
   two->start(b);
   a.on_read = [&] { two.reset(); };
@@ -433,7 +433,7 @@ TEST(SocketStream, ClosedByAnotherInTheSameBatchIsNotTold) {
 TEST(SocketStream, RemembersItsPeer) {
   Reactor reactor;
   auto const peer = *Endpoint::parse("192.0.2.7:4711");
-  auto const stream = make_socket_stream(reactor, testing::tcp_pair().ours.release(), peer, false);
+  auto const stream = make_socket_stream(reactor, testing::tcp_pair().ours.release(), peer);
   EXPECT_EQ(stream->peer().to_string(), "192.0.2.7:4711");
 }
 

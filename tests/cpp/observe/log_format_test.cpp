@@ -63,6 +63,19 @@ TEST_F(LogLine, HasADashForWhatIsNotThere) {
   EXPECT_EQ(line("%h %b %B %R %{Referer}i"), "- - 0 - -\n");
 }
 
+TEST_F(LogLine, HasWhatWasReadOfARequestThatWasRefused) {
+  words.method_text.clear();
+  words.target_text.clear();
+  words.protocol_text.clear();
+  EXPECT_EQ(line("%r|%m|%U|%q|%H"), "-|-|-||-\n");
+  EXPECT_NE(line("json").find(R"("request_line":"")"), std::string::npos);
+  words.unread_text = "GET \"\n";
+  EXPECT_EQ(line("%r|%m"), "GET \\\"\\x0a|-\n");
+  EXPECT_NE(line("json").find(R"("request_line":"GET \"\u000a")"), std::string::npos);
+  words.unread_text = std::string(unread_line_most + 1, 'x');
+  EXPECT_EQ(line("%r"), std::string(unread_line_most, 'x') + '\n');
+}
+
 TEST_F(LogLine, SaysThatTheClientLeft) {
   stamps.stamp(trace::Moment::written, 0);
   status = 0;

@@ -9,13 +9,14 @@ namespace millrace::observe {
 
 struct ScriptedWords final : trace::RequestWords {
   std::string method_text = "GET", target_text = "/", protocol_text = "HTTP/1.1",
-              client_text = "127.0.0.1";
+              client_text = "127.0.0.1", unread_text;
   base::ByteView route_text;
   std::map<std::string, std::string, std::less<>> fields;
 
   base::ByteView method() const override { return method_text; }
   base::ByteView target() const override { return target_text; }
   base::ByteView protocol() const override { return protocol_text; }
+  base::ByteView unread_line() const override { return unread_text; }
   base::ByteView route() const override { return route_text; }
   base::ByteView client() const override { return client_text; }
   base::ByteView field(base::ByteView name) const override {

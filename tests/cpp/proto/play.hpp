@@ -83,6 +83,7 @@ class Owner {
   std::string pending;  // not consumed so far
   std::string events;
   std::string output;
+  std::string refused;  // stream, status and start line, as far as it was read
   std::optional<base::Error> error;
 
  private:
@@ -138,6 +139,9 @@ class Owner {
         events += " {" + std::string(end->trailers.name(i)) + '=' +
                   std::string(end->trailers.value(i)) + '}';
       events += '\n';
+    } else if (auto const* refusal = std::get_if<http::Refused>(&event.what)) {
+      refused = stream + ' ' + std::to_string(refusal->status) + ' ' +
+                std::string(refusal->head ? refusal->head.start_line() : "nothing");
     } else {
       events += stream + " other\n";
     }

@@ -88,6 +88,11 @@ class Head {
   Method method() const { return block_->method; }
   ByteView method_text() const { return block_->view(block_->method_text); }
   ByteView target() const { return block_->view(block_->target); }
+  // As it came, without its end; of a head that was refused perhaps not whole.
+  ByteView start_line() const {
+    ByteView const bytes = block_->bytes;
+    return bytes.substr(0, bytes.find_first_of("\r\n"));
+  }
   ByteView path() const { return block_->view(block_->path); }
   ByteView query() const { return block_->view(block_->query); }
   ByteView authority() const { return block_->view(block_->authority); }

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "millrace/base/error.hpp"
+#include "millrace/base/time.hpp"
 #include "millrace/proto/http/head.hpp"
 
 namespace millrace::http {
@@ -77,10 +78,17 @@ struct HeadReceived {  // requests on a server; responses on a client, interim (
   bool ends_stream;
 };
 struct Writable {};  // there is room again on this stream
+// What a client sent was refused, and answered so; for those who keep a record. The last event.
+struct Refused {
+  Head head;  // as far as it was read; null where nothing was, or where it has been told before
+  std::uint16_t status;
+  std::size_t body_bytes;  // of the answer
+  base::Time since;        // when its first byte came
+};
 
 struct Event {
-  StreamId stream;
-  std::variant<HeadReceived, Data, End, Reset, Writable> what;
+  StreamId stream;  // 0: of what never became one
+  std::variant<HeadReceived, Data, End, Reset, Writable, Refused> what;
 };
 
 // The reason phrase of a status (RFC 9110 15); empty for an unknown one.

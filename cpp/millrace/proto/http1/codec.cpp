@@ -71,7 +71,12 @@ Status Codec::refuse(Breach breach) {
   if (auto const status = describe(breach.rule).status;
       side_ == Side::server && out_ == State::idle && status != 0) {
     bool const with_body = in_ == State::idle || asked_ != http::Method::head;
-    write_refusal(output_, status, date_, with_body);
+    auto const body_bytes = write_refusal(output_, status, date_, with_body);
+    // A head that nobody has heard of is not told as a request any more.
+    if (first_event_) head_.reset(std::exchange(first_event_, nullptr));
+    if (in_ == State::idle || head_) stream_ = 0;
+    refused_ = std::make_unique<http::Refused>(
+        http::Refused{http::Head(std::move(head_)), status, body_bytes, since_});
   }
   if (breach.rule == Rule::idle_time) how = Afterwards::close;
   drop_events();
@@ -94,6 +99,8 @@ std::optional<http::Event> Codec::next_event() {
     end_ready_ = false;
     auto& end = event.emplace().what.emplace<http::End>();
     if (in_framing_ == Framing::chunked) end.trailers = chunks_.take_trailers();
+  } else if (refused_) {
+    event.emplace().what = std::move(*std::exchange(refused_, nullptr));
   }
   if (event) event->stream = stream_;
   return event;

@@ -98,6 +98,7 @@ class Codec final : public proto::Codec {
   http::HeadBlock* first_event_ = nullptr;  // heads not yet handed out, linked by `next`; owned
   http::HeadBlock* last_event_ = nullptr;
   base::Bytes data_;  // not yet handed out
+  std::unique_ptr<http::Refused> refused_;
   ChunkedReader chunks_;
   HeadReader reader_;
 

@@ -42,7 +42,10 @@ Breach Codec::read_head(ByteView bytes, Time now, std::size_t& used) {
   }
   if (!head_) {
     Breach breach;
-    if (side_ == Side::server && skip_empty_line(bytes, used, breach)) return breach;
+    if (side_ == Side::server && skip_empty_line(bytes, used, breach)) {
+      since_ = now;
+      return breach;
+    }
     head_.reset(http::HeadPool::take());
     reader_ = {};
     since_ = now;

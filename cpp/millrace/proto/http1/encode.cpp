@@ -177,8 +177,8 @@ void write_request(ByteChain& out, const http::RequestHead& head, const OwnField
       out, 0, [](char* p) { return p; }, own, head.preset, head.fields, std::move(body));
 }
 
-void write_refusal(ByteChain& out, std::uint16_t status, const http::DateField* date,
-                   bool with_body) {
+std::size_t write_refusal(ByteChain& out, std::uint16_t status, const http::DateField* date,
+                          bool with_body) {
   static const Fields text_plain{{"Content-Type", "text/plain; charset=utf-8"}};
   std::string text(http::reason_phrase(status));
   text += '\n';
@@ -187,6 +187,7 @@ void write_refusal(ByteChain& out, std::uint16_t status, const http::DateField* 
   http::ResponseHead const head{
       .status = status, .preset = &text_plain, .fields = {}, .content_length = {}};
   write_response(out, head, own, with_body ? Bytes::borrowed(text) : Bytes{});
+  return with_body ? text.size() : 0;
 }
 
 void write_continue(ByteChain& out) { out.append(ByteView("HTTP/1.1 100 Continue\r\n\r\n")); }

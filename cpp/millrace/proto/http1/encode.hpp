@@ -28,9 +28,9 @@ void write_response(base::ByteChain& out, const http::ResponseHead& head, const 
 void write_request(base::ByteChain& out, const http::RequestHead& head, const OwnFields& own,
                    base::Bytes body);
 
-// A response of the codec's own, complete.
-void write_refusal(base::ByteChain& out, std::uint16_t status, const http::DateField* date,
-                   bool with_body);
+// A response of the codec's own, complete. Returns the bytes of its body.
+std::size_t write_refusal(base::ByteChain& out, std::uint16_t status, const http::DateField* date,
+                          bool with_body);
 void write_continue(base::ByteChain& out);
 
 void write_chunk(base::ByteChain& out, base::Bytes data);  // not empty

@@ -309,7 +309,27 @@ TEST(Refusals, ComeFromEveryExampleAtEveryCut) {
                               row.text.back() != '\0' &&
                               owner.events.starts_with("1 POST / @a body\n");
       ASSERT_TRUE(owner.events.empty() || is_in_body) << owner.events;
+      // Those who keep a record are told.
+      auto const told = (owner.events.empty() ? "0 " : "1 ") + std::to_string(expected.status) + ' ';
+      ASSERT_TRUE(owner.refused.starts_with(told)) << owner.refused;
+      auto const line = owner.refused.substr(told.size());
+      ASSERT_TRUE(row.text.starts_with(line) || line == "nothing") << line;
     }
+  }
+}
+
+TEST(Refusals, AreToldOnceWithWhatWasReadOfTheRequestLine) {
+  for (auto const& [text, told] : std::vector<std::pair<std::string, std::string>>{
+           {with_line("GET /a HTTP/1.1") + "GET /b HTTP/1.1\r\n\r\n", "0 400 GET /b HTTP/1.1"},
+           {with_line("GET /a HTTP/7.0"), "0 505 GET /a HTTP/7.0"},
+           {"\rX", "0 400 nothing"},
+           {chunked("x"), "0 400 POST / HTTP/1.1"},  // cut there, the head would have been told
+           {chunked("1\r\nax"), "1 400 nothing"},
+           {with_line("GET /a HTTP/1.1"), ""}}) {
+    Owner owner(proto::Side::server, answer_all, small_limits());
+    owner.feed(text);
+    EXPECT_EQ(owner.refused, told);
+    EXPECT_FALSE(owner.codec->next_event());
   }
 }
 
