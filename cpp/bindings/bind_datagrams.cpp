@@ -2,6 +2,9 @@
 
 #include <pybind11/stl.h>
 
+#include <string>
+#include <utility>
+
 #include "python_calls/engine.hpp"
 #include "unwrap.hpp"
 
@@ -10,6 +13,7 @@ namespace py = pybind11;
 namespace millrace::bindings {
 namespace {
 
+using python::HandlerTarget;
 using server::DatagramServerOptions;
 
 template <auto field>
@@ -20,8 +24,25 @@ void limit(py::class_<DatagramServerOptions>& options, const char* name) {
       [](DatagramServerOptions& one, const Value& value) { one.datagrams.*field = value; });
 }
 
-std::unique_ptr<python::Engine> serve(const DatagramServerOptions& options, python::Ref target) {
-  return unwrap(python::Engine::make_datagram(options, std::move(target)));
+template <auto kind>
+std::unique_ptr<python::Engine> serve(const DatagramServerOptions& options,
+                                      const py::object& target) {
+  auto engine = unwrap(python::Engine::make_datagram(
+      options, HandlerTarget{kind, python::Ref::borrow(target.ptr())}));
+  return checked(std::move(engine));
+}
+
+std::pair<int, std::string> open_datagram_socket(const std::string& bind, bool reuse_port,
+                                                 const net::SocketOptions& options,
+                                                 std::size_t index) {
+  auto const at = unwrap(net::Endpoint::parse(bind));
+  net::DatagramOptions asked;
+  asked.reuse_port = reuse_port;
+  asked.index = index;
+  asked.socket = options;
+  auto const socket = unwrap(net::DatagramSocket::open(at, asked));
+  auto where = socket->endpoint().to_string();
+  return {socket->release(), std::move(where)};
 }
 
 }  // namespace
@@ -31,22 +52,23 @@ void bind_datagrams(py::module_& module) {
   py::class_<DatagramServerOptions> options(module, "UdpServerOptions");
   options.def(py::init<>())
       .def_readwrite("bind", &DatagramServerOptions::bind)
-      .def_readwrite("recipe", &DatagramServerOptions::recipe);
+      .def_readwrite("recipe", &DatagramServerOptions::recipe)
+      .def_readwrite("calls", &DatagramServerOptions::calls);
   limit<&net::DatagramOptions::batch>(options, "batch");
   limit<&net::DatagramOptions::datagram_bytes>(options, "datagram_bytes");
   limit<&net::DatagramOptions::unsent_datagrams>(options, "unsent_datagrams");
-  limit<&net::DatagramOptions::receive_buffer>(options, "receive_buffer");
-  limit<&net::DatagramOptions::send_buffer>(options, "send_buffer");
+  limit<&net::DatagramOptions::socket>(options, "socket");
+  limit<&net::DatagramOptions::counts_losses>(options, "counts_losses");
+  options.def("check", [](const DatagramServerOptions& asked) {
+    unwrap(server::DatagramServer::check(asked));
+  });
+  module.def("open_datagram_socket", &open_datagram_socket, "bind"_a, "reuse_port"_a, "options"_a,
+             "index"_a);
 
-  module.def(
-      "serve_datagrams",
-      [](const DatagramServerOptions& asked, const py::object& target) {
-        return serve(asked, python::Ref::borrow(target.ptr()));
-      },
-      "options"_a, "target"_a);
-  module.def(
-      "serve_datagram_echo",
-      [](const DatagramServerOptions& asked) { return serve(asked, python::Ref()); }, "options"_a);
+  module.def("serve_datagrams", &serve<HandlerTarget::Kind::function>, "options"_a, "target"_a);
+  module.def("serve_datagram_coroutine", &serve<HandlerTarget::Kind::coroutine>, "options"_a,
+             "target"_a);
+  module.def("serve_datagram_echo", &serve<HandlerTarget::Kind::echo>, "options"_a, "target"_a);
 }
 
 }  // namespace millrace::bindings

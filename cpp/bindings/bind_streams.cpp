@@ -21,7 +21,7 @@ namespace {
 using conn::Conversation;
 using conn::MessageStreamOptions;
 using framing::Framing;
-using python::StreamTarget;
+using python::HandlerTarget;
 using server::StreamServerOptions;
 
 py::object object(PyObject* made) { return py::reinterpret_steal<py::object>(checked(made)); }
@@ -38,7 +38,7 @@ PyObject* make_connection(const conn::SharedConversation& conversation) {
 template <auto kind, const char* function>
 std::unique_ptr<python::Engine> make_engine(const StreamServerOptions& options, py::object target) {
   auto engine = unwrap(python::Engine::make_stream(
-      options, StreamTarget{kind, python::Ref::borrow(target.ptr())}, make_connection<function>));
+      options, HandlerTarget{kind, python::Ref::borrow(target.ptr())}, make_connection<function>));
   return checked(std::move(engine));
 }
 
@@ -160,11 +160,11 @@ void bind_streams(py::module_& module) {
   using namespace py::literals;
   bind_options(module);
   bind_conversation(module);
-  module.def("serve_function", &make_engine<StreamTarget::Kind::function, plain>, "options"_a,
+  module.def("serve_function", &make_engine<HandlerTarget::Kind::function, plain>, "options"_a,
              "target"_a);
-  module.def("serve_coroutine", &make_engine<StreamTarget::Kind::coroutine, awaited>, "options"_a,
+  module.def("serve_coroutine", &make_engine<HandlerTarget::Kind::coroutine, awaited>, "options"_a,
              "target"_a);
-  module.def("serve_echo", &make_engine<StreamTarget::Kind::echo, plain>, "options"_a, "target"_a);
+  module.def("serve_echo", &make_engine<HandlerTarget::Kind::echo, plain>, "options"_a, "target"_a);
   module.def(
       "connect",
       [](const std::string& address, double timeout, const MessageStreamOptions& options,

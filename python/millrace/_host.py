@@ -221,6 +221,49 @@ def news_of_connection(connection: Any) -> None:
     connection._hear_news()
 
 
+# --- UDP ------------------------------------------------------------------------------------------
+
+
+def begin_datagram(
+    loop: asyncio.AbstractEventLoop,
+    tasks: set[asyncio.Task[None]],
+    handler: Callable[..., Any],
+    data: bytes,
+    peer: tuple[str, int],
+    answer: Callable[[Any], None],
+    fail: Callable[[], None],
+) -> None:
+    """Serve a datagram in a task of its own, which is among `tasks` meanwhile."""
+    serving = serve_datagram(handler, data, peer, answer, fail)
+    if loop.is_closed():
+        serving.close()
+        return
+    task = loop.create_task(serving)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
+async def serve_datagram(
+    handler: Callable[..., Any],
+    data: bytes,
+    peer: tuple[str, int],
+    answer: Callable[[Any], None],
+    fail: Callable[[], None],
+) -> None:
+    """Call the handler, and send back what it returns."""
+    try:
+        answer(await handler(data, peer))
+    except Exception as error:
+        log_datagram_failure(peer, error)
+    finally:
+        fail()  # nothing where it was answered
+
+
+def cancel_all(tasks: set[asyncio.Task[None]]) -> None:
+    for task in list(tasks):
+        task.cancel()
+
+
 # --- values ---------------------------------------------------------------------------------------
 
 

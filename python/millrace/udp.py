@@ -13,7 +13,8 @@ from millrace.handler_server import (
     is_coroutine_function,
     positive,
 )
-from millrace.patterns import Pattern
+from millrace.sockets import SocketOptions, SocketReport
+from millrace.supervisor.listeners import DatagramSockets, Layout
 from millrace.udp_client import AsyncUdpClient, UdpClient, UdpClientStats, udp_connect
 from millrace.units import byte_count
 
@@ -45,32 +46,38 @@ class UdpServer(HandlerServer):
     Parameters
     ----------
     handler:
-        A plain function, ``handler(data, (host, port)) -> bytes | None``, called for each datagram
-        where the pattern says; what it returns is sent back. What it raises is logged.
+        ``handler(data, (host, port)) -> bytes | None``, called for each datagram; what it returns
+        is sent back, what it raises is logged. A plain function runs where the pattern says, a
+        coroutine function as a task of the server's asyncio loop.
     bind:
         ``"host:port"`` or ``"[::1]:port"``, or several; port 0 is chosen by the kernel.
     pattern:
         `patterns.single_thread`, `patterns.reuseport_shards` (a socket per loop; the kernel spreads
         peers over them) or `patterns.acceptor_queue_workers` (handlers on workers; where their
         queue is full a datagram is dropped and counted). The others place connections on loops,
-        and datagrams have none.
+        and datagrams have none. With `patterns.multi_process`, which may have any of the three
+        inside, other processes serve, with `patterns.subinterpreters` other interpreters.
     max_bytes:
         A longer datagram is dropped and counted as ``datagrams_too_large``.
     batch:
         Datagrams that one system call reads or sends at most.
     unsent_datagrams:
         Answers that wait for room in the kernel's buffer; one more is dropped and counted.
-    receive_buffer, send_buffer:
-        The kernel's buffers in bytes (SO_RCVBUF, SO_SNDBUF; socket(7)); None: the kernel's choice.
+    socket_options:
+        What its sockets are asked to be: ``receive_buffer``, ``send_buffer``, ``reuse_port``,
+        ``v6_only`` and ``incoming_cpu`` mean something for UDP; see `socket_report`.
+    max_calls:
+        Calls of a coroutine handler under way; one more datagram is dropped and counted.
     drain:
-        What `stop` gives to calls under way.
+        What `stop` gives to calls under way; coroutines that are left then are cancelled.
 
     Raises
     ------
     TypeError
-        The handler is a coroutine function, or cannot be called.
+        The handler cannot be called.
     ValueError
-        A limit is not more than zero, or the pattern is not one of plain threads.
+        A limit is not more than zero, the pattern places connections, or a socket option means
+        nothing to UDP.
 
     Examples
     --------
@@ -92,39 +99,37 @@ class UdpServer(HandlerServer):
         max_bytes: int | str = _SERVER.datagram_bytes,
         batch: int = _SERVER.batch,
         unsent_datagrams: int = _SERVER.unsent_datagrams,
-        receive_buffer: int | str | None = None,
-        send_buffer: int | str | None = None,
+        max_calls: int = _SERVER.calls,
+        socket_options: SocketOptions | None = None,
         drain: float | str = "10s",
     ) -> None:
         given = locals()
         if not callable(handler):
             raise TypeError(f"handler is {handler!r}: write def handler(data, peer)")
-        if is_coroutine_function(handler):
-            raise TypeError(
-                f"handler {handler!r} is a coroutine function: UDP is served by plain functions; "
-                "for handlers that wait use pattern=millrace.patterns.acceptor_queue_workers()"
-            )
         super().__init__("udp", handler, pattern, drain, given)
-        if not isinstance(self._pattern, Pattern):
-            raise ValueError(
-                f"pattern={pattern!r}: UDP is served by one process in this version; use a pattern "
-                "of threads, such as millrace.patterns.reuseport_shards()"
-            )
         self._options = options = _core.UdpServerOptions()
         options.bind = bind_list(bind)
         options.recipe = self._pattern.recipe()
         options.datagram_bytes = positive("max_bytes", byte_count(max_bytes))
         options.batch = positive("batch", batch)
         options.unsent_datagrams = positive("unsent_datagrams", unsent_datagrams)
-        if receive_buffer is not None:
-            options.receive_buffer = positive("receive_buffer", byte_count(receive_buffer))
-        if send_buffer is not None:
-            options.send_buffer = positive("send_buffer", byte_count(send_buffer))
+        options.calls = positive("max_calls", max_calls)
+        wanted = socket_options or SocketOptions()
+        if wanted.backlog is not None:
+            raise ValueError("socket option 'backlog' means nothing to UDP: leave it out")
+        options.socket = wanted.to_engine(Layout.of(self._pattern).total)
+        options.check()
+
+    def socket_report(self) -> SocketReport:
+        """Return what the kernel made of the socket options, in this run or the last one."""
+        return SocketReport(self._engine().socket_reports())
 
     def _make_engine(self) -> _core.Server:
         if self._handler is echo:
-            return _core.serve_datagram_echo(self._options)
+            return _core.serve_datagram_echo(self._options, None)
+        if is_coroutine_function(self._handler):
+            return _core.serve_datagram_coroutine(self._options, self._handler)
         return _core.serve_datagrams(self._options, self._handler)
 
     def _make_listeners(self, pattern: MultiProcess | Subinterpreters) -> Listeners:
-        raise NotImplementedError
+        return DatagramSockets(self._options.bind, self._options.socket, Layout.of(pattern))

@@ -1,4 +1,4 @@
-"""Handlers of plain TCP under worker processes: what is different from serving them in one."""
+"""Handlers of plain TCP and UDP under worker processes: what differs from serving them in one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -44,6 +45,12 @@ def ask(server: mr.TcpServer, line: bytes = b"who?") -> int:
 
 def pids(server: Any) -> list[int]:
     return [row.pid for row in server.workers()]
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether no thread of a process runs."""
+    stats = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return {text.rpartition(")")[2].split()[0] for text in stats} == {"T"}
 
 
 def serving(server: Any, count: int) -> bool:
@@ -195,6 +202,134 @@ def test_what_a_handler_raises_is_logged_here(caplog: pytest.LogCaptureFixture) 
                 connection.read()
     (record,) = [record for record in caplog.records if "KeyError" in record.getMessage()]
     assert record.process == pid
+
+
+# --- UDP ------------------------------------------------------------------------------------------
+
+over_listeners = pytest.mark.parametrize("listener", ["shared", "reuseport"])
+
+
+def mark(data: bytes, peer: tuple[str, int]) -> bytes:
+    return b"%d %s" % (os.getpid(), data)
+
+
+class Asker:
+    """Sends numbered datagrams, each from a port of its own, so that all sockets get some."""
+
+    def __init__(self, server: mr.UdpServer) -> None:
+        self.to = ("127.0.0.1", server.port)
+        self.clients: list[socket.socket] = []
+
+    def __enter__(self) -> Asker:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for client in self.clients:
+            client.close()
+
+    def send(self) -> None:
+        self.clients.append(client := socket.socket(type=socket.SOCK_DGRAM))
+        client.settimeout(PATIENCE_S)
+        client.sendto(b"%d" % len(self.clients), self.to)
+
+    def answers(self) -> set[int]:
+        """Wait for the answer to each, and return which processes gave them."""
+        found = set()
+        for number, client in enumerate(self.clients, 1):
+            pid, _, echoed = client.recv(100).partition(b" ")
+            assert echoed == b"%d" % number
+            found.add(int(pid))
+        return found
+
+
+@over_listeners
+def test_a_roll_loses_no_datagram(listener: Any) -> None:
+    with (
+        mr.UdpServer(mark, pattern=multi_process(2, listener=listener)) as server,
+        Asker(server) as asker,
+    ):
+        old, rolled = set(pids(server)), threading.Event()
+
+        def keep_sending() -> None:
+            while not rolled.is_set() or len(asker.clients) < 100:
+                asker.send()
+                time.sleep(0.005)
+
+        sending = threading.Thread(target=keep_sending)
+        sending.start()
+        server.roll()
+        rolled.set()
+        sending.join(PATIENCE_S)
+        new = set(pids(server))
+        asker.send()
+        assert asker.answers() <= old | new
+        assert not old & new
+        count = len(asker.clients)
+        assert server.stats().total("messages_in") == count  # each was read once
+
+
+@over_listeners
+def test_datagrams_that_wait_for_a_dead_worker_go_to_its_successor(listener: Any) -> None:
+    with (
+        mr.UdpServer(mark, pattern=multi_process(2, listener=listener)) as server,
+        Asker(server) as asker,
+    ):
+        old = pids(server)
+        for pid in old:
+            os.kill(pid, signal.SIGSTOP)
+        eventually(lambda: all(map(is_stopped, old)))  # nobody reads
+        for _ in range(40):
+            asker.send()
+        for pid in old:
+            os.kill(pid, signal.SIGKILL)
+        assert not asker.answers() & set(old)
+
+
+@over_listeners
+def test_what_the_kernel_dropped_is_counted_once(listener: Any) -> None:
+    small = mr.SocketOptions(receive_buffer=4608)
+    pattern = multi_process(2, listener=listener)
+    with (
+        mr.UdpServer(mark, pattern=pattern, socket_options=small) as server,
+        Asker(server) as asker,
+    ):
+        workers = pids(server)
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        eventually(lambda: all(map(is_stopped, workers)))
+        for _ in range(100):
+            asker.send()
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+
+        def all_accounted_for() -> bool:
+            asker.send()  # a datagram tells of those that were dropped before it
+            time.sleep(0.01)
+            stats = server.stats()
+            known = stats.total("messages_in") + stats.total("datagrams_lost")
+            assert known <= len(asker.clients)
+            return known == len(asker.clients)
+
+        eventually(all_accounted_for)
+        assert server.stats().total("datagrams_lost") > 20
+
+
+def test_the_options_of_udp_reach_its_workers() -> None:
+    async def later(data: bytes, peer: tuple[str, int]) -> bytes:
+        await asyncio.sleep(0)
+        return data
+
+    options = {"max_bytes": 5, "batch": 2, "max_calls": 3, "unsent_datagrams": 4}
+    with (
+        mr.UdpServer(later, pattern=multi_process(1), **options) as server,
+        mr.udp_connect(server.address) as client,
+    ):
+        for data in (b"longer", b"short"):
+            client.send(data)
+        assert client.recv() == b"short"
+        assert server.stats().total("datagrams_too_large") == 1
+        with pytest.raises(RuntimeError, match="in workers"):
+            server.socket_report()
 
 
 def test_a_server_of_one_process_has_no_workers() -> None:

@@ -1,8 +1,9 @@
-// A handler of UDP written in Python.
+// Handlers of UDP written in Python.
 #pragma once
+#include "asyncio_host.hpp"
 #include "ref.hpp"
 
-#include "millrace/server/datagram_server.hpp"
+#include "millrace/server/datagram_handler.hpp"
 
 namespace millrace::python {
 
@@ -14,6 +15,26 @@ class PlainDatagramHandler final : public server::DatagramHandler {
 
  private:
   Ref target_;
+};
+
+// A coroutine function (data, peer): runs on the asyncio loop, one task per datagram.
+class CoroutineDatagramHandler final : public server::DatagramHandler {
+ public:
+  explicit CoroutineDatagramHandler(Ref target) : target_(std::move(target)) {}
+  // Before the server runs. False and an exception raised: no memory.
+  bool serve_on(AsyncioHost& asyncio);
+  Form form() const override { return Form::later; }
+  Outcome handle(base::ByteView, const net::Endpoint&, std::string&) override {
+    return Outcome::failed;
+  }
+  void begin(std::unique_ptr<server::DatagramCall> call) override;
+  void cancel() override;
+
+ private:
+  void open(std::unique_ptr<server::DatagramCall> call);
+
+  Ref target_, tasks_;  // a set
+  AsyncioHost* asyncio_ = nullptr;
 };
 
 }  // namespace millrace::python

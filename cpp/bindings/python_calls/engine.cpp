@@ -134,14 +134,14 @@ base::Result<std::unique_ptr<Engine>> Engine::make(server::Options options,
 }
 
 base::Result<std::unique_ptr<Engine>> Engine::make_stream(server::StreamServerOptions options,
-                                                          const StreamTarget& target,
+                                                          const HandlerTarget& target,
                                                           MakeConnection make_connection) {
   if (auto status = exec::check(options.recipe); !status) return status;
   if (auto status = framing::check(options.stream.framing); !status) return status;
   auto parts = std::make_unique<Parts>(options.recipe);
   parts->target = target.callable;
-  parts->has_coroutines = target.kind == StreamTarget::Kind::coroutine;
-  parts->has_functions = target.kind == StreamTarget::Kind::function;
+  parts->has_coroutines = target.kind == HandlerTarget::Kind::coroutine;
+  parts->has_functions = target.kind == HandlerTarget::Kind::function;
   CoroutineStreamHandler* coroutine = nullptr;
   if (parts->has_coroutines) {
     auto handler = std::make_unique<CoroutineStreamHandler>(target.callable, make_connection);
@@ -165,18 +165,29 @@ base::Result<std::unique_ptr<Engine>> Engine::make_stream(server::StreamServerOp
 }
 
 base::Result<std::unique_ptr<Engine>> Engine::make_datagram(server::DatagramServerOptions options,
-                                                            Ref target) {
+                                                            const HandlerTarget& target) {
   if (auto status = server::DatagramServer::check(options); !status) return status;
   auto parts = std::make_unique<Parts>(options.recipe);
-  parts->has_functions = static_cast<bool>(target);
-  if (target)
-    parts->datagram_handler = std::make_unique<PlainDatagramHandler>(Ref::borrow(target.get()));
-  else
+  parts->has_functions = target.kind == HandlerTarget::Kind::function;
+  parts->has_coroutines = target.kind == HandlerTarget::Kind::coroutine;
+  parts->target = target.callable;
+  CoroutineDatagramHandler* coroutine = nullptr;
+  if (parts->has_coroutines) {
+    auto handler = std::make_unique<CoroutineDatagramHandler>(target.callable);
+    coroutine = handler.get();
+    parts->datagram_handler = std::move(handler);
+  } else if (parts->has_functions) {
+    parts->datagram_handler = std::make_unique<PlainDatagramHandler>(target.callable);
+  } else {
     parts->datagram_handler = std::make_unique<server::DatagramEcho>();
-  parts->target = std::move(target);
+  }
   parts->datagrams = std::make_unique<server::DatagramServer>(
       std::move(options), *parts->datagram_handler, &parts->runner, &parts->worker_guard);
   parts->server = parts->datagrams.get();
+  if (coroutine) {
+    auto* const asyncio = parts->need_asyncio();
+    if (!asyncio || !coroutine->serve_on(*asyncio)) return std::unique_ptr<Engine>();
+  }
   return std::unique_ptr<Engine>(new Engine(std::move(parts)));
 }
 

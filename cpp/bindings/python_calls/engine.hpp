@@ -26,8 +26,8 @@ struct AppHooks {
   Ref app, on_exception, on_background;
 };
 
-// What is done with the connections of a plain TCP server.
-struct StreamTarget {
+// What is done with the connections of a plain TCP server, and with the datagrams of UDP.
+struct HandlerTarget {
   enum class Kind : std::uint8_t { function, coroutine, echo };
   Kind kind = Kind::echo;
   Ref callable;  // empty for an echo, which never enters Python
@@ -55,11 +55,11 @@ class Engine {
                                                     MakeHandler make_other);
   // Of plain TCP. Null and a Python exception raised where asyncio fails.
   static base::Result<std::unique_ptr<Engine>> make_stream(server::StreamServerOptions options,
-                                                           const StreamTarget& target,
+                                                           const HandlerTarget& target,
                                                            MakeConnection make_connection);
-  // Of UDP; without a target an echo.
+  // Of UDP; as make_stream().
   static base::Result<std::unique_ptr<Engine>> make_datagram(server::DatagramServerOptions options,
-                                                             Ref target);
+                                                             const HandlerTarget& target);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
   // Stops it. On one of its own threads, which cannot wait for themselves, another one does.

@@ -90,8 +90,10 @@ DatagramBuffers::~DatagramBuffers() = default;
 namespace {
 
 // The kernel counts from the socket's beginning, modulo 2^32.
-void note_losses(std::uint32_t& losses, std::uint32_t so_far, trace::LoopCounters& counters) {
-  counters.datagrams_lost.add(so_far - losses);
+void note_losses(std::optional<std::uint32_t>& losses, std::uint32_t so_far,
+                 trace::LoopCounters& counters) {
+  if (!losses) return;
+  counters.datagrams_lost.add(so_far - *losses);
   losses = so_far;
 }
 

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,8 @@ class DatagramReader {
  public:
   // A datagram above `most_bytes` is dropped and counted.
   explicit DatagramReader(std::size_t most_bytes) : most_bytes_(most_bytes) {}
+  // Of a socket that others read too, what the kernel had dropped before; empty: they count it.
+  void count_losses_from(std::optional<std::uint32_t> so_far) { losses_ = so_far; }
   // One recvmmsg. Its errno where it failed (EAGAIN: nothing was there), else 0.
   int read(int descriptor, DatagramBuffers& buffers, trace::LoopCounters& counters,
            DatagramSink& sink);
@@ -62,7 +65,7 @@ class DatagramReader {
   void hand_on(const Read& read, trace::LoopCounters& counters, DatagramSink& sink) const;
 
   const std::size_t most_bytes_;
-  std::uint32_t losses_ = 0;  // as the kernel last had them
+  std::optional<std::uint32_t> losses_ = 0;  // as the kernel last had them
 };
 
 // Collects datagrams and sends them, runs of equal sizes to one peer as one message.

@@ -1,9 +1,12 @@
 #include "millrace/net/datagram_socket.hpp"
 
+#include <fcntl.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <utility>
 
@@ -12,8 +15,36 @@
 namespace millrace::net {
 namespace {
 
-bool set_option(int descriptor, int level, int option, int value) {
-  return ::setsockopt(descriptor, level, option, &value, sizeof value) == 0;
+template <class Value>
+bool get_option(int descriptor, int level, int option, Value& value) {
+  socklen_t size = sizeof value;
+  return ::getsockopt(descriptor, level, option, &value, &size) == 0;
+}
+
+base::Error refused(const Endpoint& at, const char* why) {
+  return {base::Errc::invalid_option, {}, at.to_string() + ": " + why};
+}
+
+base::Result<int> make_socket(const Endpoint& at) {
+  int const made = ::socket(at.family(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (made < 0) return system_error(errno, "cannot open a socket for " + at.to_string());
+  return made;
+}
+
+// What cannot be used is refused before anything of it is changed.
+base::Result<int> take_over(const Endpoint& at) {
+  int type = 0, family = 0;
+  if (!get_option(at.inherited, SOL_SOCKET, SO_TYPE, type) ||
+      !get_option(at.inherited, SOL_SOCKET, SO_DOMAIN, family))
+    return refused(at, "this process has no such socket; its parent has to leave it inheritable");
+  if (type != SOCK_DGRAM || (family != AF_INET && family != AF_INET6))
+    return refused(at, "this socket is not UDP");
+  int const flags = ::fcntl(at.inherited, F_GETFL);
+  int const mine = ::fcntl(at.inherited, F_DUPFD_CLOEXEC, 0);
+  if (mine < 0 || ::fcntl(mine, F_SETFL, flags | O_NONBLOCK) < 0 ||
+      ::fcntl(at.inherited, F_SETFD, FD_CLOEXEC) < 0)
+    return system_error(errno, "cannot take over " + at.to_string());
+  return mine;
 }
 
 }  // namespace
@@ -23,37 +54,64 @@ bool set_option(int descriptor, int level, int option, int value) {
 
 base::Result<std::unique_ptr<DatagramSocket>> DatagramSocket::open(const Endpoint& at,
                                                                    const DatagramOptions& options) {
-  if (at.is_unix() || at.is_inherited())
-    return base::Error{base::Errc::invalid_option,
-                       {},
-                       at.to_string() + ": UDP needs an address and a port, as in '127.0.0.1:0'"};
-  int const descriptor = ::socket(at.family(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (descriptor < 0) return system_error(errno, "cannot open a socket for " + at.to_string());
-  std::unique_ptr<DatagramSocket> socket(new DatagramSocket(descriptor, options));
-  if (auto bound = socket->bind(at); !bound) return bound;
+  if (at.is_unix()) return refused(at, "UDP needs an address and a port, as in '127.0.0.1:0'");
+  if (options.reuse_port && options.socket.reuse_port == 0)
+    return refused(at, "a socket per loop needs reuse_port; leave it out, or use another pattern");
+  auto descriptor = at.is_inherited() ? take_over(at) : make_socket(at);
+  if (!descriptor) return descriptor.take_error();
+  std::unique_ptr<DatagramSocket> socket(new DatagramSocket(*descriptor, options));
+  if (at.is_inherited()) {
+    socket->adopt();
+  } else if (auto bound = socket->bind(at); !bound) {
+    return bound;
+  }
+  if (auto learned = socket->learn(); !learned) return learned;
   return socket;
 }
 
 DatagramSocket::DatagramSocket(int descriptor, const DatagramOptions& options)
     : descriptor_(descriptor),
       options_(options),
+      socket_options_(options_of_socket(options.socket, options.index)),
       reader_(options.datagram_bytes),
-      sender_(options.batch, prepare_for_batches(descriptor)) {}
+      sender_(options.batch, prepare_for_batches(descriptor)) {
+  if (!options.counts_losses) reader_.count_losses_from({});
+}
 
 base::Status DatagramSocket::bind(const Endpoint& at) {
-  auto const what = "cannot bind " + at.to_string();
-  if (at.family() == AF_INET6) set_option(descriptor_, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-  if (options_.reuse_port && !set_option(descriptor_, SOL_SOCKET, SO_REUSEPORT, 1))
-    return system_error(errno, what);
-  if (options_.receive_buffer)
-    set_option(descriptor_, SOL_SOCKET, SO_RCVBUF, *options_.receive_buffer);
-  if (options_.send_buffer) set_option(descriptor_, SOL_SOCKET, SO_SNDBUF, *options_.send_buffer);
-  if (::bind(descriptor_, at.address(), at.size) < 0) return system_error(errno, what);
-  endpoint_.size = sizeof endpoint_.storage;
-  if (::getsockname(descriptor_, endpoint_.address(), &endpoint_.size) < 0)
-    return system_error(errno, what);
+  if (options_.reuse_port) socket_options_.reuse_port = 1;
+  set_options(SocketMoment::before_bind, at.family());
+  set_options(SocketMoment::datagram, at.family());
+  if (::bind(descriptor_, at.address(), at.size) < 0)
+    return system_error(errno, "cannot bind " + at.to_string());
   return {};
 }
+
+void DatagramSocket::adopt() {
+  // Whoever bound it has decided; our default is not a wish to report about.
+  if (socket_options_.v6_only == SocketOptions{}.v6_only) socket_options_.v6_only.reset();
+  int family = AF_INET;
+  get_option(descriptor_, SOL_SOCKET, SO_DOMAIN, family);
+  set_options(SocketMoment::datagram, family);
+  std::array<std::uint32_t, SK_MEMINFO_VARS> memory{};
+  get_option(descriptor_, SOL_SOCKET, SO_MEMINFO, memory);
+  if (options_.counts_losses) reader_.count_losses_from(memory[SK_MEMINFO_DROPS]);
+}
+
+void DatagramSocket::set_options(SocketMoment moment, int family) {
+  auto refused = set_socket_options(descriptor_, family, socket_options_, moment);
+  refused_.insert(refused_.end(), refused.begin(), refused.end());
+}
+
+base::Status DatagramSocket::learn() {
+  endpoint_.size = sizeof endpoint_.storage;
+  if (::getsockname(descriptor_, endpoint_.address(), &endpoint_.size) < 0)
+    return system_error(errno, "cannot learn where a socket is bound");
+  outcomes_ = read_socket_options(descriptor_, endpoint_.family(), socket_options_, refused_);
+  return {};
+}
+
+int DatagramSocket::release() { return std::exchange(descriptor_, -1); }
 
 base::Status DatagramSocket::start(Reactor& reactor, DatagramBuffers& buffers,
                                    OnDatagram on_datagram) {
@@ -73,7 +131,7 @@ void DatagramSocket::stop_reading() {
 
 DatagramSocket::~DatagramSocket() {
   if (is_watched_) reactor_->unwatch(descriptor_);
-  ::close(descriptor_);
+  if (descriptor_ >= 0) ::close(descriptor_);
 }
 
 void DatagramSocket::watch() {

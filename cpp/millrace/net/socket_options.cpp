@@ -47,6 +47,9 @@ constexpr auto both_sides = static_cast<std::uint8_t>(at(before_listen) | at(bef
 // The kernel does not hand these down to what is accepted.
 constexpr auto each_connection = static_cast<std::uint8_t>(at(accepted) | at(before_connect));
 
+// Of both sides, and of UDP.
+constexpr auto every_socket = static_cast<std::uint8_t>(both_sides | at(datagram));
+
 constexpr auto tcp = IPPROTO_TCP;
 constexpr auto sock = SOL_SOCKET;
 
@@ -56,9 +59,9 @@ constexpr std::array rows{
     Row{"quickack", tcp, TCP_QUICKACK, &SocketOptions::quickack, Family::tcp, each_connection,
         Form::number, "on, it is set again after each read; off, the kernel comes back to it"},
     Row{"cork", tcp, TCP_CORK, &SocketOptions::cork, Family::tcp, both_sides, Form::number, ""},
-    Row{"receive_buffer", sock, SO_RCVBUF, &SocketOptions::receive_buffer, Family::any, both_sides,
-        Form::doubled, "net.core.rmem_max is the most, about 1 kB the least"},
-    Row{"send_buffer", sock, SO_SNDBUF, &SocketOptions::send_buffer, Family::any, both_sides,
+    Row{"receive_buffer", sock, SO_RCVBUF, &SocketOptions::receive_buffer, Family::any,
+        every_socket, Form::doubled, "net.core.rmem_max is the most, about 1 kB the least"},
+    Row{"send_buffer", sock, SO_SNDBUF, &SocketOptions::send_buffer, Family::any, every_socket,
         Form::doubled, "net.core.wmem_max is the most, about 2 kB the least"},
     Row{"not_sent_low_watermark", tcp, TCP_NOTSENT_LOWAT, &SocketOptions::not_sent_low_watermark,
         Family::tcp, both_sides, Form::number, ""},
@@ -89,7 +92,7 @@ constexpr std::array rows{
     Row{"v6_only", IPPROTO_IPV6, IPV6_V6ONLY, &SocketOptions::v6_only, Family::ipv6,
         at(before_bind), Form::number, "only before it is bound"},
     Row{"incoming_cpu", sock, SO_INCOMING_CPU, &SocketOptions::incoming_cpu, Family::tcp,
-        at(before_listen), Form::number, ""},
+        static_cast<std::uint8_t>(at(before_listen) | at(datagram)), Form::number, ""},
     Row{"unix_mode", 0, 0, &SocketOptions::unix_mode, Family::unix_path, at(before_bind),
         Form::mode,
         "an abstract name has no permissions, and a path made elsewhere keeps those it has"},
@@ -113,6 +116,10 @@ bool applies(const Row& row, int family) {
 bool is_of(const Row& row, bool is_listening) {
   if (row.value != &SocketOptions::fast_open) return true;
   return is_listening == (row.option == TCP_FASTOPEN);
+}
+
+bool is_for_datagrams(const Row& row) {
+  return (row.moments & (at(before_bind) | at(datagram))) && row.family != Family::unix_path;
 }
 
 bool is_asked(const Row& row, const SocketOptions& options) {
@@ -250,19 +257,28 @@ bool has_socket_options(const SocketOptions& options, SocketMoment moment) {
       rows, [&](const Row& row) { return (row.moments & at(moment)) && is_asked(row, options); });
 }
 
+std::string_view beyond_datagrams(const SocketOptions& options) {
+  auto const is_beyond = [&, usual = SocketOptions{}](const Row& row) {
+    return !is_for_datagrams(row) && asked_value(row, options) != asked_value(row, usual);
+  };
+  auto const found = std::ranges::find_if(rows, is_beyond);
+  return found == rows.end() ? std::string_view() : found->name;
+}
+
 std::vector<SocketOptionOutcome> read_socket_options(int descriptor, int family,
                                                      const SocketOptions& options,
                                                      const std::vector<RefusedOption>& refused) {
   std::vector<SocketOptionOutcome> outcomes;
-  int is_listening = 0;
+  int is_listening = 0, type = SOCK_STREAM;
   socklen_t size = sizeof is_listening;
   ::getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &size);
+  ::getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &size);
   for (auto const& row : rows) {
     if (!is_of(row, is_listening)) continue;
     auto& outcome = outcomes.emplace_back();
     outcome.name = row.name;
     outcome.asked = asked_value(row, options);
-    if (!applies(row, family)) {
+    if (!applies(row, family) || (type == SOCK_DGRAM && !is_for_datagrams(row))) {
       outcome.verdict = Verdict::not_applicable;
       continue;
     }

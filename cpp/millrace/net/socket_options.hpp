@@ -46,6 +46,7 @@ enum class SocketMoment : std::uint8_t {
   before_listen = 2,
   accepted = 4,
   before_connect = 8,
+  datagram = 16,  // a UDP socket, bound or not
 };
 
 struct RefusedOption {
@@ -59,6 +60,10 @@ std::vector<RefusedOption> set_socket_options(int descriptor, int family,
                                               const SocketOptions& options, SocketMoment moment);
 // Whether set_socket_options would do anything.
 bool has_socket_options(const SocketOptions& options, SocketMoment moment);
+
+// The first option that is asked for, not by default, and means nothing to UDP; empty: none. Text
+// of this module.
+std::string_view beyond_datagrams(const SocketOptions& options);
 
 using SocketOptionValue = std::variant<std::monostate, std::int64_t, std::string>;
 

@@ -4,28 +4,14 @@
 #include <thread>
 #include <utility>
 
+#include "millrace/server/listening.hpp"
+
 namespace millrace::server {
 
 using Outcome = DatagramHandler::Outcome;
 
-// A datagram on its way to a worker, and the answer on its way home.
-class DatagramServer::Call final : public net::Letter {
- public:
-  explicit Call(Loop& home) : home(home) {
-    open = [](net::Letter& letter) { static_cast<Call&>(letter).come_home(); };
-  }
-  void run();  // on a worker
-  void come_home();
-
-  Loop& home;
-  net::DatagramSocket* socket = nullptr;
-  net::Endpoint from;
-  std::string datagram, answer;
-  Outcome outcome = Outcome::silent;
-};
-
 // What a loop has; home loop only.
-class DatagramServer::Loop final : public net::TurnObserver {
+class DatagramServer::Loop final : public net::TurnObserver, public DatagramHome {
  public:
   Loop(DatagramServer& server, std::size_t index)
       : server(server), reactor(server.loops_[index]), buffers_(server.options_.datagrams.batch) {
@@ -54,7 +40,6 @@ class DatagramServer::Loop final : public net::TurnObserver {
     if (outcome == Outcome::answered) socket.send(to, bytes);
     if (outcome == Outcome::failed) reactor.counters().requests_failed.add();
   }
-  void recycle(Call& call) { idle_.emplace_back(&call); }
 
   DatagramServer& server;
   net::Reactor& reactor;
@@ -62,48 +47,80 @@ class DatagramServer::Loop final : public net::TurnObserver {
 
  private:
   void take(net::DatagramSocket& socket, base::ByteView datagram, const net::Endpoint& from) {
+    if (server.handler_.form() == DatagramHandler::Form::later)
+      return begin(socket, datagram, from);
     if (server.loops_.queue()) return dispatch(socket, datagram, from);
     answer_.clear();
     auto const outcome = server.handler_.handle(datagram, from, answer_);
     answer(socket, from, outcome, answer_);
   }
+  void begin(net::DatagramSocket& socket, base::ByteView datagram, const net::Endpoint& from);
   void dispatch(net::DatagramSocket& socket, base::ByteView datagram, const net::Endpoint& from);
+  std::unique_ptr<DatagramCall> make_call(net::DatagramSocket& socket, base::ByteView datagram,
+                                          const net::Endpoint& from);
+  static void run(DatagramCall& call);  // on a worker
+  void on_done(std::unique_ptr<DatagramCall> call) override;
 
   net::DatagramBuffers buffers_;
   std::string answer_;
-  std::vector<std::unique_ptr<Call>> idle_;  // to be used again
+  std::vector<std::unique_ptr<DatagramCall>> idle_;  // to be used again
 };
 
-void DatagramServer::Loop::dispatch(net::DatagramSocket& socket, base::ByteView datagram,
-                                    const net::Endpoint& from) {
-  if (idle_.empty()) idle_.push_back(std::make_unique<Call>(*this));
-  auto& call = *idle_.back();
-  call.socket = &socket;
-  call.from = from;
-  call.datagram = datagram;
-  auto const queued = server.loops_.queue()->dispatch(
-      {&call, [](void* subject) { static_cast<Call*>(subject)->run(); }});
-  if (!queued) {
+std::unique_ptr<DatagramCall> DatagramServer::Loop::make_call(net::DatagramSocket& socket,
+                                                              base::ByteView datagram,
+                                                              const net::Endpoint& from) {
+  std::unique_ptr<DatagramCall> call;
+  if (idle_.empty()) {
+    call = std::make_unique<DatagramCall>(*this, reactor, server.calls_);
+  } else {
+    call = std::move(idle_.back());
+    idle_.pop_back();
+  }
+  call->socket = &socket;
+  call->from = from;
+  call->datagram = datagram;
+  call->answer.clear();
+  return call;
+}
+
+void DatagramServer::Loop::begin(net::DatagramSocket& socket, base::ByteView datagram,
+                                 const net::Endpoint& from) {
+  auto& under_way = server.calls_->under_way;  // of all loops
+  if (under_way.fetch_add(1, std::memory_order_relaxed) >= server.options_.calls) {
+    under_way.fetch_sub(1, std::memory_order_relaxed);
     reactor.counters().datagrams_dropped.add();
     return;
   }
   reactor.counters().bytes_copied.add(datagram.size());
-  server.in_flight_.fetch_add(1, std::memory_order_relaxed);
-  (void)idle_.back().release();  // its own until it comes home
-  idle_.pop_back();
+  server.handler_.begin(make_call(socket, datagram, from));
 }
 
-void DatagramServer::Call::run() {
-  answer.clear();
-  outcome = home.server.handler_.handle(datagram, from, answer);
-  home.reactor.deliver(*this);
+void DatagramServer::Loop::dispatch(net::DatagramSocket& socket, base::ByteView datagram,
+                                    const net::Endpoint& from) {
+  auto call = make_call(socket, datagram, from);
+  server.calls_->under_way.fetch_add(1, std::memory_order_relaxed);
+  auto const queued = server.loops_.queue()->dispatch(
+      {call.get(), [](void* subject) { run(*static_cast<DatagramCall*>(subject)); }});
+  if (!queued) {
+    reactor.counters().datagrams_dropped.add();
+    server.calls_->under_way.fetch_sub(1, std::memory_order_relaxed);
+    idle_.push_back(std::move(call));
+    return;
+  }
+  reactor.counters().bytes_copied.add(datagram.size());
+  (void)call.release();  // its own until it comes home
 }
 
-void DatagramServer::Call::come_home() {
-  auto& in_flight = home.server.in_flight_;
-  home.answer(*socket, from, outcome, answer);
-  home.recycle(*this);
-  in_flight.fetch_sub(1, std::memory_order_relaxed);
+void DatagramServer::Loop::run(DatagramCall& call) {
+  auto& handler = static_cast<Loop&>(call.home()).server.handler_;
+  auto const outcome = handler.handle(call.datagram, call.from, call.answer);
+  DatagramCall::finish(std::unique_ptr<DatagramCall>(&call), outcome);
+}
+
+void DatagramServer::Loop::on_done(std::unique_ptr<DatagramCall> call) {
+  answer(*call->socket, call->from, call->outcome, call->answer);
+  idle_.push_back(std::move(call));
+  server.calls_->under_way.fetch_sub(1, std::memory_order_relaxed);
 }
 
 // ----------------------------------------------------------------------------------------------
@@ -125,8 +142,11 @@ base::Status DatagramServer::check(const DatagramServerOptions& options) {
   if (limits.batch == 0 || limits.batch > 1024)
     return refused("batch is " + std::to_string(limits.batch) +
                    ": from 1 to 1024, see recvmmsg(2)");
-  if (limits.datagram_bytes == 0 || limits.unsent_datagrams == 0)
-    return refused("datagram_bytes and unsent_datagrams are limits: more than zero");
+  if (limits.datagram_bytes == 0 || limits.unsent_datagrams == 0 || options.calls == 0)
+    return refused("datagram_bytes, unsent_datagrams and calls are limits: more than zero");
+  if (auto const option = net::beyond_datagrams(limits.socket); !option.empty())
+    return refused("socket option '" + std::string(option) +
+                   "' means nothing to UDP: leave it out");
   return exec::check(recipe);
 }
 
@@ -143,18 +163,21 @@ DatagramServer::~DatagramServer() { stop_loops(); }
 
 base::Status DatagramServer::listen() {
   auto options = options_.datagrams;
-  options.reuse_port = loops_.size() > 1;
-  for (auto const& bind : options_.bind) {
-    auto at = net::Endpoint::parse(bind);
-    if (!at) return at.take_status();
-    for (auto const& home : homes_) {
-      auto socket = net::DatagramSocket::open(*at, options);
-      if (!socket) return socket.take_status();
-      *at = (*socket)->endpoint();  // the port that the kernel chose for the first is everybody's
-      home->sockets.push_back(std::move(*socket));
-    }
-    endpoints_.push_back(*at);
-  }
+  bool const per_loop = options_.recipe.accept == exec::Accept::socket_per_loop;
+  options.reuse_port = per_loop;
+  auto opened =
+      open_each(options_.bind, per_loop ? loops_.size() : 0,
+                [&](const net::Endpoint& at, std::size_t loop) -> base::Result<net::Endpoint> {
+                  options.index = loop;
+                  auto socket = net::DatagramSocket::open(at, options);
+                  if (!socket) return socket.take_error();
+                  auto const endpoint = (*socket)->endpoint();
+                  reports_.push_back({endpoint.to_string(), (*socket)->outcomes()});
+                  homes_[loop]->sockets.push_back(std::move(*socket));
+                  return endpoint;
+                });
+  if (!opened) return opened.take_status();
+  endpoints_ = std::move(*opened);
   return {};
 }
 
@@ -181,8 +204,14 @@ void DatagramServer::stop_loops() {
   if (!loops_.is_running()) return;
   stop_accepting();
   if (auto* const queue = loops_.queue()) queue->stop();
-  // Every call has been run, and its answer is on its way.
+  // Every call on a worker has been run, and its answer is on its way. Others get a moment for
+  // their clean-up; an answer after that finds no loop to take it.
+  handler_.cancel();
   drain(net::Reactor::clock() + base::seconds(1));
+  {
+    std::lock_guard const guard(calls_->lock);
+    calls_->can_come_home = false;
+  }
   loops_.stop();
   for (auto const& home : homes_) home->sockets.clear();
 }

@@ -37,25 +37,40 @@ void add_once(std::vector<Endpoint>& endpoints, const Endpoint& endpoint) {
 
 }  // namespace
 
-base::Result<Listening> open_sockets(const std::vector<std::string>& binds, std::size_t per_loop,
-                                     net::ListenSocket::Options options) {
-  Listening listening;
-  options.reuse_port = per_loop > 0;
+base::Result<std::vector<Endpoint>> open_each(const std::vector<std::string>& binds,
+                                              std::size_t per_loop, const OpenSocket& open) {
+  std::vector<Endpoint> endpoints;
   for (auto const& bind : binds) {
     auto list = places(bind, per_loop);
     if (!list) return list.take_error();
     Endpoint chosen;  // the port that the kernel chose for the first one is everybody's
-    options.index = 0;
-    for (auto const& place : *list) {
+    for (std::size_t i = 0; i < list->size(); ++i) {
+      auto const& place = (*list)[i];
       bool const is_repeated = per_loop > 0 && !place.is_inherited() && chosen.size > 0;
-      auto socket = net::ListenSocket::open(is_repeated ? chosen : place, options);
-      if (!socket) return socket.take_error();
-      chosen = socket->endpoint();
-      if (per_loop > 0) ++options.index;
-      add_once(listening.endpoints, chosen);
-      listening.sockets.push_back(std::move(*socket));
+      auto opened = open(is_repeated ? chosen : place, per_loop > 0 ? i : 0);
+      if (!opened) return opened.take_error();
+      chosen = *opened;
+      add_once(endpoints, chosen);
     }
   }
+  return endpoints;
+}
+
+base::Result<Listening> open_sockets(const std::vector<std::string>& binds, std::size_t per_loop,
+                                     net::ListenSocket::Options options) {
+  Listening listening;
+  options.reuse_port = per_loop > 0;
+  auto opened = open_each(binds, per_loop,
+                          [&](const Endpoint& at, std::size_t loop) -> base::Result<Endpoint> {
+                            options.index = loop;
+                            auto socket = net::ListenSocket::open(at, options);
+                            if (!socket) return socket.take_error();
+                            auto const endpoint = socket->endpoint();
+                            listening.sockets.push_back(std::move(*socket));
+                            return endpoint;
+                          });
+  if (!opened) return opened.take_error();
+  listening.endpoints = std::move(*opened);
   return listening;
 }
 

@@ -55,7 +55,10 @@ def _tcp_server(luggage: Luggage, options: dict[str, Any], _: AnswerMetrics | No
 
 
 def _udp_server(luggage: Luggage, options: dict[str, Any], _: AnswerMetrics | None) -> UdpServer:
-    return UdpServer(luggage.target, **options)
+    counts_losses = options.pop("counts_losses")
+    server = UdpServer(luggage.target, **options)
+    server._options.counts_losses = counts_losses
+    return server
 
 
 def _stop_app(server: Server, drain: float | None, idle: Idle) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from millrace import _core
 from millrace.patterns import MultiProcess, Pattern, Subinterpreters
 
-__all__ = ["Layout", "Lent", "Listeners"]
+__all__ = ["DatagramSockets", "Layout", "Lent", "Listeners"]
 
 # Which descriptors listen on which address, as the addresses were written.
 Lent = dict[str, list[int]]
@@ -151,6 +151,22 @@ class Listeners:
             [one.fileno() for at, one in enumerate(row) if at % hands == slot % hands]
             for row in self._sockets.values()
         ]
+
+
+class DatagramSockets(Listeners):
+    """The same for UDP: what waits in them is datagrams that no worker has read yet."""
+
+    def __init__(self, binds: Sequence[str], options: _core.SocketOptions, layout: Layout) -> None:
+        super().__init__(binds, 0, options, layout, {})
+
+    def options_of(self, slot: int) -> dict[str, Any]:
+        """Return what the server in a slot is told; of those that share sockets one counts what
+        the kernel dropped."""
+        counts_losses = self._layout.per_process or slot == 0
+        return super().options_of(slot) | {"counts_losses": counts_losses}
+
+    def _open_one(self, bind: str, index: int) -> tuple[int, str]:
+        return _core.open_datagram_socket(bind, self._layout.reuse_port, self._options, index)
 
 
 def _adopt(descriptor: int) -> socket.socket:

@@ -150,7 +150,7 @@ TEST(DatagramSocket, WaitsForRoomWithinItsLimitAndDropsTheRest) {
 }
 
 TEST(DatagramSocket, CountsWhatTheKernelLost) {
-  Bench bench({.receive_buffer = 4608});
+  Bench bench({.socket = {.receive_buffer = 4608}});
   auto const client = client_of(bench.socket->endpoint());
   for (int i = 0; i < 100; ++i) testing::send_text(client, std::string(1000, 'x'));
   // The kernel tells of losses with the datagrams that come after them.
@@ -158,6 +158,39 @@ TEST(DatagramSocket, CountsWhatTheKernelLost) {
   testing::send_text(client, "last");
   ASSERT_TRUE(testing::turn_until(bench.reactor, [&] { return bench.got.back() == "last"; }));
   EXPECT_EQ(bench.counters().datagrams_lost.get() + bench.got.size(), 101u);
+}
+
+TEST(DatagramSocket, OfSeveralReadersCountsWhatWasLostSinceItBegan) {
+  Bench bench({.socket = {.receive_buffer = 4608}});
+  auto const at = "fd://" + std::to_string(bench.socket->descriptor());
+  Bench silent({.counts_losses = false}, at);
+  auto const client = client_of(bench.socket->endpoint());
+  for (int i = 0; i < 100; ++i) testing::send_text(client, std::string(1000, 'x'));
+  ASSERT_TRUE(testing::turn_until(silent.reactor, [&] { return !silent.got.empty(); }));
+  Bench later({}, at);
+  testing::send_text(client, "last");
+  ASSERT_TRUE(testing::turn_until(later.reactor, [&] { return !later.got.empty(); }));
+  EXPECT_EQ(later.got.back(), "last");
+  EXPECT_EQ(silent.counters().datagrams_lost.get(), 0u);
+  EXPECT_EQ(later.counters().datagrams_lost.get(), 0u);
+  testing::send_text(client, "more");
+  ASSERT_TRUE(testing::turn_until(bench.reactor, [&] { return !bench.got.empty(); }));
+  EXPECT_EQ(bench.counters().datagrams_lost.get() + silent.got.size(), 100u);
+}
+
+TEST(DatagramSocket, TakesOverWhatIsBoundAndRefusesOtherSockets) {
+  Bench bench;
+  auto const at = *Endpoint::parse("fd://" + std::to_string(bench.socket->descriptor()));
+  auto other = DatagramSocket::open(at, {.socket = {.receive_buffer = 30'000}});
+  ASSERT_TRUE(other);
+  EXPECT_EQ((*other)->endpoint().port(), bench.socket->endpoint().port());
+  Descriptor const stream(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  for (int const descriptor : {stream.get(), 9999}) {
+    auto const refused =
+        DatagramSocket::open(*Endpoint::parse("fd://" + std::to_string(descriptor)), {});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, base::Errc::invalid_option);
+  }
 }
 
 TEST(DatagramSocket, ServesIPv6AndRefusesWhatIsNoAddressOfUdp) {

@@ -72,6 +72,14 @@ TEST(SocketOptions, WhatIsNotOfTheFamilyIsLeftOut) {
   EXPECT_EQ(outcome_of(socket.outcomes(), "unix_mode").verdict, Verdict::taken);
 }
 
+TEST(SocketOptions, ThoseOfTcpAreNamedForUdp) {
+  EXPECT_EQ(beyond_datagrams({}), "");
+  EXPECT_EQ(beyond_datagrams({.receive_buffer = 1, .reuse_port = 1, .incoming_cpu = 0}), "");
+  EXPECT_EQ(beyond_datagrams({.nodelay = 0}), "nodelay");
+  EXPECT_EQ(beyond_datagrams({.keepalive = 1}), "keepalive");
+  EXPECT_EQ(beyond_datagrams({.congestion_control = "cubic"}), "congestion_control");
+}
+
 TEST(SocketOptions, OfAnInheritedSocketAreSetWhereItIsNotTooLate) {
   auto const owned = listen_on("127.0.0.1:0");
   auto const socket =

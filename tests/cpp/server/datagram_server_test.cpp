@@ -5,7 +5,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <mutex>
 #include <set>
+#include <thread>
 
 namespace millrace::server {
 namespace {
@@ -24,6 +26,53 @@ TEST(DatagramServer, TakesOrRefusesEveryPattern) {
   }
   EXPECT_TRUE(taken.contains("single_thread"));
   EXPECT_TRUE(taken.contains("reuseport_shards"));
+}
+
+// Answers on a thread of its own, when it is told to.
+class Later final : public DatagramHandler {
+ public:
+  Form form() const override { return Form::later; }
+  Outcome handle(base::ByteView, const net::Endpoint&, std::string&) override {
+    return Outcome::failed;
+  }
+  void begin(std::unique_ptr<DatagramCall> call) override {
+    std::lock_guard const guard(lock);
+    calls.push_back(std::move(call));
+  }
+  std::size_t begun() {
+    std::lock_guard const guard(lock);
+    return calls.size();
+  }
+  std::mutex lock;
+  std::vector<std::unique_ptr<DatagramCall>> calls;
+};
+
+TEST(DatagramServer, TakesAnswersThatComeLaterAndThoseThatComeTooLate) {
+  DatagramServerOptions options;
+  options.calls = 2;
+  Later later;
+  auto server = std::make_unique<DatagramServer>(options, later, nullptr, nullptr);
+  ASSERT_TRUE(server->listen());
+  server->run_loops();
+  ASSERT_TRUE(server->accept());
+  auto const& at = server->endpoints().front();
+  int const client = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  ASSERT_EQ(::connect(client, at.address(), at.size), 0);
+  for (auto const* text : {"1", "2", "3"}) ASSERT_EQ(::send(client, text, 1, 0), 1);
+  auto const& counters = server->loops()[0].counters();
+  while (counters.datagrams_dropped.get() == 0) std::this_thread::yield();
+  EXPECT_EQ(later.begun(), 2u);
+  EXPECT_EQ(server->in_flight(), 2u);
+  later.calls[1]->answer = "second";
+  DatagramCall::finish_late(std::move(later.calls[1]), DatagramOutcome::answered);
+  char answer[100];
+  EXPECT_EQ(::recv(client, answer, sizeof answer, 0), 6);
+  server->stop_accepting();
+  EXPECT_EQ(server->drain(net::Reactor::clock()), 1u);
+  server->stop_loops();
+  server.reset();
+  DatagramCall::finish_late(std::move(later.calls[0]), DatagramOutcome::answered);
+  ::close(client);
 }
 
 TEST(DatagramServer, EchoesUnderEveryPatternItTakes) {
