@@ -7,9 +7,7 @@
 namespace millrace::python {
 namespace {
 
-Ref peer_of(const net::Endpoint& from) {
-  return Ref(Py_BuildValue("si", from.host().c_str(), static_cast<int>(from.port())));
-}
+Ref peer_of(const net::Endpoint& from) { return interpreter_state().peer_tuples.of(from); }
 
 bool copy_bytes(PyObject* data, std::string& into) {
   Buffer const buffer(data);

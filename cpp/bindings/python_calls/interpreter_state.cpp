@@ -72,6 +72,7 @@ void close(InterpreterState& state) {
     Py_CLEAR(*object);
   for (auto*& name : state.names.response_arguments) Py_CLEAR(name);
   for (auto*& name : state.names.methods) Py_CLEAR(name);
+  state.peer_tuples.clear();
   while (auto* const request = state.spare_requests.take()) Py_DECREF(as_object(request));
   while (auto* const headers = state.spare_request_headers.take()) PyObject_Free(headers);
 }

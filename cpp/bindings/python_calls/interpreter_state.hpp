@@ -7,6 +7,7 @@
 #include <mutex>
 #include <vector>
 
+#include "peer_tuples.hpp"
 #include "ref.hpp"
 
 #include "millrace/proto/http/head.hpp"
@@ -60,6 +61,7 @@ struct InterpreterState {
   Spare<RequestHeadersObject, 16> spare_request_headers;  // their memory, no longer objects
   PyObject* spare_context = nullptr;
   PyObject* spare_task = nullptr;
+  PeerTuples peer_tuples;
 
   // Every engine that was made here.
   std::vector<Engine*> engines;

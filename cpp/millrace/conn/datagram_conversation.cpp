@@ -9,6 +9,13 @@ using base::ByteView;
 using base::Errc;
 using base::Error;
 
+namespace {
+
+// The inbox is given back when it has grown beyond this.
+constexpr std::size_t kept_bytes = 256 * 1024;
+
+}  // namespace
+
 DatagramConversation::DatagramConversation(net::Reactor& reactor,
                                            std::unique_ptr<net::ConnectedDatagramSocket> socket,
                                            const DatagramConversationOptions& options,
@@ -61,6 +68,7 @@ base::Result<DatagramConversation::Taken> DatagramConversation::take(std::size_t
   inbox_at_ += bytes;
   // What was taken goes when it is half of all, so that each byte is moved once.
   if (inbox_at_ * 2 >= inbox_.size()) inbox_.erase(0, std::exchange(inbox_at_, 0));
+  if (inbox_.empty() && inbox_.capacity() > kept_bytes) std::string().swap(inbox_);
   return taken;
 }
 

@@ -22,6 +22,10 @@ constexpr std::size_t most_grouped_bytes = 1500 - 40 - 8;
 
 constexpr std::size_t control_bytes = CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(std::uint32_t));
 
+// What was collected is given back when it has grown beyond this: a batch of datagrams as Ethernet
+// carries them stays below it.
+constexpr std::size_t kept_bytes = 256 * 1024;
+
 struct alignas(cmsghdr) Control {
   char bytes[control_bytes];
 };
@@ -246,6 +250,7 @@ void DatagramSender::sent(std::size_t messages, trace::LoopCounters& counters) {
 }
 
 void DatagramSender::clear() {
+  if (bytes_.capacity() > kept_bytes) std::string().swap(bytes_);
   bytes_.clear();
   unsent_.clear();
   first_ = single_until_ = 0;
