@@ -90,11 +90,11 @@ void Exchange::reply(http::ResponseHead head, base::Bytes body) {
   started_ = true;
   using Tell = ServerConnection::Tell;
   if (home_->in_thread()) {
-    connection_->take_part(*this, http::ResponseMessage{std::move(head), std::move(body)}, true,
-                           Tell::by_return);
+    http::Part part(std::in_place_type<http::ResponseMessage>, std::move(head), std::move(body));
+    connection_->take_part(*this, std::move(part), true, Tell::by_return);
     return;
   }
-  message_.emplace(http::ResponseMessage{std::move(head), std::move(body)});
+  message_.emplace(std::move(head), std::move(body));
   open = [](net::Letter& letter) {
     auto& exchange = static_cast<Exchange&>(letter);
     auto message = std::move(*exchange.message_);

@@ -26,24 +26,6 @@ base::ByteView field_of(const http::Head& head, base::ByteView lower_case_name) 
   return head.find(lower_case_name).value_or(base::ByteView{});
 }
 
-class ExchangeWords final : public trace::RequestWords {
- public:
-  ExchangeWords(const Exchange& exchange, base::ByteView client)
-      : exchange_(exchange), client_(client) {}
-  base::ByteView method() const override { return exchange_.head.method_text(); }
-  base::ByteView target() const override { return exchange_.head.target(); }
-  base::ByteView protocol() const override { return protocol_of(exchange_.head); }
-  base::ByteView route() const override { return exchange_.route; }
-  base::ByteView client() const override { return client_; }
-  base::ByteView field(base::ByteView lower_case_name) const override {
-    return field_of(exchange_.head, lower_case_name);
-  }
-
- private:
-  const Exchange& exchange_;
-  base::ByteView client_;
-};
-
 // Of a head that was refused: what was read of it.
 class RefusedWords final : public trace::RequestWords {
  public:
@@ -69,6 +51,25 @@ class RefusedWords final : public trace::RequestWords {
 };
 
 }  // namespace
+
+// The client's address becomes text only where somebody writes it down.
+class ServerConnection::Words final : public trace::RequestWords {
+ public:
+  Words(const Exchange& exchange, ServerConnection& connection)
+      : exchange_(exchange), connection_(connection) {}
+  base::ByteView method() const override { return exchange_.head.method_text(); }
+  base::ByteView target() const override { return exchange_.head.target(); }
+  base::ByteView protocol() const override { return protocol_of(exchange_.head); }
+  base::ByteView route() const override { return exchange_.route; }
+  base::ByteView client() const override { return connection_.client(); }
+  base::ByteView field(base::ByteView lower_case_name) const override {
+    return field_of(exchange_.head, lower_case_name);
+  }
+
+ private:
+  const Exchange& exchange_;
+  ServerConnection& connection_;
+};
 
 // ----------------------------------------------------------------------------------------------
 // the set
@@ -138,7 +139,7 @@ void ServerConnection::dispose_if_over() {
 // ----------------------------------------------------------------------------------------------
 // what comes in
 
-void ServerConnection::on_event(http::Event event, Time ready, Time received) {
+void ServerConnection::on_event(http::Event&& event, Time ready, Time received) {
   if (auto* head = std::get_if<http::HeadReceived>(&event.what)) {
     open_exchange(event.stream, std::move(*head), ready, received);
     return;
@@ -432,7 +433,7 @@ void ServerConnection::release(Exchange& exchange, Time written) {
     auto const ended = written != 0 ? written : net::Reactor::clock();
     bool const has_body = exchange.head.method() != http::Method::head;
     sink_.request_done({exchange.stamps, ended, has_body ? exchange.bytes_out_ : 0,
-                        exchange.status_, ExchangeWords(exchange, client())});
+                        exchange.status_, Words(exchange, *this)});
   }
   // Counted last: whoever sees the count finds the request recorded.
   auto& counters = pump_.reactor().counters();

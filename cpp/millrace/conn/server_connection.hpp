@@ -54,7 +54,7 @@ class ServerConnection final : public PumpOwner {
   void start() { pump_.start(); }
 
   // PumpOwner
-  void on_event(http::Event event, base::Time ready, base::Time received) override;
+  void on_event(http::Event&& event, base::Time ready, base::Time received) override;
   void on_written(base::Time now) override;
   void on_room() override;
   bool on_peer_ended() override;
@@ -67,6 +67,7 @@ class ServerConnection final : public PumpOwner {
   friend class ConnectionSet;
   // Whether the caller of Exchange::write is told of room by its return value or by its observer.
   enum class Tell : std::uint8_t { by_return, by_observer };
+  class Words;
 
   void open_exchange(http::StreamId stream, http::HeadReceived head, base::Time ready,
                      base::Time received);

@@ -15,7 +15,7 @@ namespace millrace::conn {
 class PumpOwner {
  public:
   // `ready` and `received`: when the wait returned and when the bytes stood in the buffer.
-  virtual void on_event(http::Event event, base::Time ready, base::Time received) = 0;
+  virtual void on_event(http::Event&& event, base::Time ready, base::Time received) = 0;
   // The kernel has taken all output that there was.
   virtual void on_written(base::Time now) = 0;
   // There is room for output again (it had been above the high-water mark).

@@ -111,7 +111,7 @@ void LoadConnection::send(Time due, Time now) {
   if (!sent && state_ == State::busy) break_off(sent.error().code, now);
 }
 
-void LoadConnection::on_event(http::Event event, Time, Time received) {
+void LoadConnection::on_event(http::Event&& event, Time, Time received) {
   if (state_ != State::busy) return;  // the codec refuses what nobody asked for
   if (auto const* head = std::get_if<http::HeadReceived>(&event.what)) {
     take_head(*head, received);

@@ -60,7 +60,7 @@ class LoadConnection final : public conn::PumpOwner {
   bool is_listed = false;               // in it, perhaps no longer idle
 
   // conn::PumpOwner
-  void on_event(http::Event event, base::Time ready, base::Time received) override;
+  void on_event(http::Event&& event, base::Time ready, base::Time received) override;
   void on_written(base::Time) override {}
   void on_room() override {}
   bool on_peer_ended() override { return true; }

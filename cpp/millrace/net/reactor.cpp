@@ -1,5 +1,6 @@
 #include "millrace/net/reactor.hpp"
 
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -21,6 +22,13 @@ constexpr auto never = std::numeric_limits<base::Time>::max();
 // What is due sooner is waited for by epoll_wait's own timeout, which is set up and taken down with
 // every wait. What is due later is left to an alarm that stays set over many waits.
 constexpr base::Duration alarm_above = base::milliseconds(20);
+
+// Nobody cancels a loop's thread. Left as it is, the C library of a process with threads puts two
+// locked instructions around each system call, so that it could be cancelled there.
+void forbid_cancellation() {
+  ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, nullptr);
+  ::pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, nullptr);
+}
 
 int create_epoll() {
   int const descriptor = ::epoll_create1(EPOLL_CLOEXEC);
@@ -70,7 +78,9 @@ Reactor::~Reactor() {
 base::Time Reactor::clock() { return read_clock(); }
 
 void Reactor::become_home() {
-  if (!in_thread()) home_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+  if (in_thread()) return;
+  forbid_cancellation();
+  home_.store(std::this_thread::get_id(), std::memory_order_relaxed);
 }
 
 void Reactor::run() {

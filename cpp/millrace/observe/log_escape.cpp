@@ -43,7 +43,7 @@ void append_with(std::string& out, base::ByteView text, Escape escape) {
   auto const* const end = at + text.size();
   while (at != end) {
     auto const* const stop = first_not_plain(at, end);
-    out.append(at, stop);
+    out.append(at, static_cast<std::size_t>(stop - at));
     if (stop == end) return;
     if (*stop == '"' || *stop == '\\') {
       out += '\\';

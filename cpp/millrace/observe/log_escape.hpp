@@ -16,7 +16,8 @@ void append_json_string(std::string& out, base::ByteView text);
 template <class Number>
 void append_number(std::string& out, Number number) {
   char digits[24];
-  out.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
+  auto const* const end = std::to_chars(digits, digits + sizeof digits, number).ptr;
+  out.append(digits, static_cast<std::size_t>(end - digits));
 }
 
 // Nanoseconds as seconds, to the microsecond: "0.000123".

@@ -172,7 +172,13 @@ void LogFormat::write(std::string& out, const trace::RequestDone& request, LogCl
     write_json_line(out, request, clock);
     return;
   }
-  for (auto const& part : parts_) write_part(out, part, request, clock);
+  for (auto const& part : parts_) {
+    if (part.piece == Piece::text) {
+      out += part.text;
+    } else {
+      write_part(out, part, request, clock);
+    }
+  }
   out += '\n';
 }
 
@@ -181,7 +187,6 @@ void LogFormat::write_part(std::string& out, const Part& part, const trace::Requ
   auto const& words = request.words;
   switch (part.piece) {
     case Piece::text:
-      out += part.text;
       break;
     case Piece::client:
       append_or_dash(out, words.client());

@@ -1,10 +1,6 @@
 #include "millrace/proto/http/fields.hpp"
 
-#include <bit>
-
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
+#include "millrace/proto/http/field_bytes.hpp"
 
 namespace millrace::http {
 namespace {
@@ -18,28 +14,6 @@ ByteView trimmed(ByteView text) {
   while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
   return text;
 }
-
-// HTAB is none here: a field value may hold it.
-constexpr bool is_control(char c) {
-  auto const byte = static_cast<unsigned char>(c);
-  return (byte < 0x20 && c != '\t') || byte == 0x7f;
-}
-
-#ifdef __SSE2__
-
-constexpr std::size_t lane = 16;
-
-// Bit i says that byte i is a control byte.
-std::uint32_t controls_of_lane(const char* p) {
-  auto const bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-  auto const is_low = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
-  auto const is_tab = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\t'));
-  auto const is_delete = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f));
-  return static_cast<std::uint32_t>(
-      _mm_movemask_epi8(_mm_or_si128(_mm_andnot_si128(is_tab, is_low), is_delete)));
-}
-
-#endif
 
 }  // namespace
 
@@ -83,18 +57,7 @@ bool equals_ignoring_case(ByteView a, ByteView lower_case_b) {
 
 bool is_token(ByteView text) { return !text.empty() && token_size(text) == text.size(); }
 
-std::size_t field_value_size(ByteView text) {
-  std::size_t n = 0;
-#ifdef __SSE2__
-  for (; n + lane <= text.size(); n += lane)
-    if (auto const found = controls_of_lane(text.data() + n); found != 0)
-      return n + static_cast<std::size_t>(std::countr_zero(found));
-#endif
-  while (n < text.size() && !is_control(text[n])) ++n;
-  return n;
-}
-
-bool is_field_value(ByteView text) { return field_value_size(text) == text.size(); }
+bool is_field_value(ByteView text) { return value_size(text) == text.size(); }
 
 bool list_contains(ByteView list, ByteView lower_case_token) {
   while (true) {

@@ -48,17 +48,8 @@ inline constexpr auto token_bytes = [] {
   return table;
 }();
 constexpr bool is_token_byte(char c) { return token_bytes[static_cast<unsigned char>(c)]; }
-// How many bytes at the front of `text` belong to a token.
-constexpr std::size_t token_size(ByteView text) {
-  std::size_t n = 0;
-  while (n < text.size() && is_token_byte(text[n])) ++n;
-  return n;
-}
 bool is_token(ByteView text);
-// How many bytes at the front of `text` may stand in a field value: those before the first control
-// byte that is not HTAB (RFC 9110 5.5).
-std::size_t field_value_size(ByteView text);
-bool is_field_value(ByteView text);  // all of it; empty is fine
+bool is_field_value(ByteView text);  // no control byte but HTAB (RFC 9110 5.5); empty is fine
 // True if the comma-separated list holds `lower_case_token`.
 bool list_contains(ByteView list, ByteView lower_case_token);
 

@@ -90,7 +90,8 @@ Head Head::copy() const {
 
 std::optional<ByteView> Head::find(ByteView lower_case_name) const {
   for (auto const& field : block_->fields)
-    if (equals_ignoring_case(block_->view(field.name), lower_case_name))
+    if (field.name.size == lower_case_name.size() &&
+        equals_ignoring_case(block_->view(field.name), lower_case_name))
       return block_->view(field.value);
   return std::nullopt;
 }

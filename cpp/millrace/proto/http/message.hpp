@@ -51,6 +51,9 @@ struct Reset {
 // --- only said
 struct ResponseMessage {  // head and whole body as one value: the fast path. Its length is the
                           // body's.
+  ResponseMessage() = default;
+  ResponseMessage(ResponseHead&& its_head, Bytes&& its_body)
+      : head(std::move(its_head)), body(std::move(its_body)) {}
   ResponseHead head;
   Bytes body;
 };

@@ -85,6 +85,7 @@ Status Codec::refuse(Breach breach) {
 }
 
 std::optional<http::Event> Codec::next_event() {
+  if (!first_event_ && data_.empty() && !end_ready_) return std::nullopt;
   // Built where it is returned: an event is large, and moves of a variant are calls.
   std::optional<http::Event> event;
   if (first_event_) {
@@ -95,14 +96,14 @@ std::optional<http::Event> Codec::next_event() {
     event.emplace().what = http::HeadReceived{http::Head(std::move(block)), ends};
   } else if (!data_.empty()) {
     event.emplace().what = http::Data{std::move(data_)};
-  } else if (end_ready_) {
+  } else {
     end_ready_ = false;
     auto& end = event.emplace().what.emplace<http::End>();
     if (in_framing_ == Framing::chunked) end.trailers = chunks_.take_trailers();
   } else if (refused_) {
     event.emplace().what = std::move(*std::exchange(refused_, nullptr));
   }
-  if (event) event->stream = stream_;
+  event->stream = stream_;
   return event;
 }
 

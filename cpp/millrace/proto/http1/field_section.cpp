@@ -4,6 +4,8 @@
 
 #include <optional>
 
+#include "millrace/proto/http/field_bytes.hpp"
+
 namespace millrace::http1 {
 namespace {
 
@@ -45,35 +47,36 @@ const llhttp_t& parser_behind_start_line() {
   return made;
 }
 
-// llhttp's word on the fields that frame or steer a message. It reads their lines alone, in their
-// order; to all others it gives no meaning.
+// llhttp's word on the fields that frame a message. It reads their lines alone, in their order: of
+// no other does it refuse what is a well-formed field.
 class FramingFields {
  public:
+  explicit FramingFields(const HeadBlock& block) : block_(block) {}
+
   static bool has(FieldId id) { return (http::bit_of(id) & read_by_llhttp) != 0; }
 
   // `line` with its CR LF; its field is already in the block.
-  Breach read(const HeadBlock& block, ByteView line) {
+  Breach read(ByteView line) {
     if (!parser_) parser_ = parser_behind_start_line();
     line_ = line.substr(0, line.size() - 2);
-    return outcome(block, llhttp_execute(&*parser_, line.data(), line.size()));
+    return outcome(llhttp_execute(&*parser_, line.data(), line.size()));
   }
 
   // A line may go on behind its CR LF, so llhttp judges some of them only here.
-  Breach end(const HeadBlock& block) {
+  Breach end() {
     if (!parser_) return {};
-    return outcome(block, llhttp_execute(&*parser_, "\r\n", 2));
+    return outcome(llhttp_execute(&*parser_, "\r\n", 2));
   }
 
  private:
   static constexpr std::uint32_t read_by_llhttp =
-      http::bit_of(FieldId::content_length) | http::bit_of(FieldId::transfer_encoding) |
-      http::bit_of(FieldId::connection) | http::bit_of(FieldId::upgrade);
+      http::bit_of(FieldId::content_length) | http::bit_of(FieldId::transfer_encoding);
 
-  Breach outcome(const HeadBlock& block, llhttp_errno_t error) const {
+  Breach outcome(llhttp_errno_t error) const {
     if (error == HPE_OK || error == HPE_PAUSED) return {};
     bool has_length = false;
     bool has_coding = false;
-    for (auto const& field : block.fields) {
+    for (auto const& field : block_.fields) {
       has_length = has_length || field.id == FieldId::content_length;
       has_coding = has_coding || field.id == FieldId::transfer_encoding;
     }
@@ -84,6 +87,7 @@ class FramingFields {
     return {Rule::field_line, line_};
   }
 
+  const HeadBlock& block_;
   std::optional<llhttp_t> parser_;  // none until there is such a line
   ByteView line_;
 };
@@ -101,25 +105,28 @@ Breach explain_start(ByteView line) {
 // field-line = field-name ":" OWS field-value OWS (RFC 9112 5), each on a line of its own.
 Breach cut(HeadBlock& block, std::size_t at, std::size_t most_fields, FramingFields& framing) {
   ByteView const text = block.bytes;
+  auto const from = [text](std::size_t begin) {
+    return ByteView(text.data() + begin, text.size() - begin);
+  };
   while (text[at] != '\r') {
-    auto const colon = at + http::token_size(text.substr(at));
+    auto const colon = at + http::token_size(from(at));
     if (colon == at || text[colon] != ':') return explain_start(line_at(text, at));
     if (block.fields.size() == most_fields) return {Rule::field_count, line_at(text, at)};
 
-    auto const line_end = colon + 1 + http::field_value_size(text.substr(colon + 1));
+    auto value_at = colon + 1;
+    while (is_blank(text[value_at])) ++value_at;
+    auto const line_end = value_at + http::value_size(from(value_at));
     if (text[line_end] != '\r') return {Rule::field_value, line_at(text, at)};
+    auto value_end = line_end;
+    while (value_end > value_at && is_blank(text[value_end - 1])) --value_end;
     auto const next = line_end + 2;
     if (is_blank(text[next])) return {Rule::line_folding, line_at(text, next)};
 
-    auto value_at = colon + 1;
-    while (is_blank(text[value_at])) ++value_at;
-    auto value_end = line_end;
-    while (value_end > value_at && is_blank(text[value_end - 1])) --value_end;
-    auto const id = http::identify(text.substr(at, colon - at));
+    auto const id = http::identify({text.data() + at, colon - at});
     block.fields.push_back(
         {.name = span_of(at, colon), .value = span_of(value_at, value_end), .id = id});
     if (FramingFields::has(id))
-      if (auto const breach = framing.read(block, text.substr(at, next - at))) return breach;
+      if (auto const breach = framing.read({text.data() + at, next - at})) return breach;
     at = next;
   }
   return {};
@@ -128,10 +135,10 @@ Breach cut(HeadBlock& block, std::size_t at, std::size_t most_fields, FramingFie
 }  // namespace
 
 Breach read_fields(HeadBlock& block, std::size_t at, std::size_t most_fields) {
-  FramingFields framing;
+  FramingFields framing(block);
   auto const breach = cut(block, at, most_fields, framing);
   // What llhttp has still to say is of a line before the one that was refused.
-  auto const earlier = framing.end(block);
+  auto const earlier = framing.end();
   return earlier ? earlier : breach;
 }
 
