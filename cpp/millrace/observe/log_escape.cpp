@@ -31,27 +31,32 @@ bool are_plain(const char* at) {
   return ((eight | below_space | equals('"') | equals('\\') | equals(0x7f)) & highs) == 0;
 }
 
-const char* first_not_plain(const char* at, const char* end) {
-  while (end - at >= 8 && are_plain(at)) at += 8;
-  return std::find_if_not(at, end, [](char c) { return is_plain[static_cast<unsigned char>(c)]; });
-}
+bool is_plain_byte(char c) { return is_plain[static_cast<unsigned char>(c)]; }
 
-// Runs of plain bytes are copied as they are; `escape` writes one that is not.
-template <class Escape>
-void append_with(std::string& out, base::ByteView text, Escape escape) {
+bool is_plain_text(base::ByteView text) {
   auto const* at = text.data();
   auto const* const end = at + text.size();
-  while (at != end) {
-    auto const* const stop = first_not_plain(at, end);
-    out.append(at, static_cast<std::size_t>(stop - at));
-    if (stop == end) return;
-    if (*stop == '"' || *stop == '\\') {
-      out += '\\';
-      out += *stop;
+  if (end - at < 8) return std::all_of(at, end, is_plain_byte);
+  for (; end - at > 8; at += 8)
+    if (!are_plain(at)) return false;
+  return are_plain(end - 8);  // perhaps some of them once more
+}
+
+// `escape` writes a byte that is neither plain nor behind a backslash.
+template <class Escape>
+void append_with(std::string& out, base::ByteView text, Escape escape) {
+  if (is_plain_text(text)) {
+    out += text;
+    return;
+  }
+  for (char const c : text) {
+    bool const is_quoted = c == '"' || c == '\\';
+    if (is_quoted) out += '\\';
+    if (is_quoted || is_plain_byte(c)) {
+      out += c;
     } else {
-      escape(static_cast<unsigned char>(*stop));
+      escape(static_cast<unsigned char>(c));
     }
-    at = stop + 1;
   }
 }
 

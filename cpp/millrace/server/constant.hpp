@@ -14,8 +14,10 @@ class Constant final : public Handler {
   Body body() const override { return Body::streamed; }
   void handle(conn::Exchange& exchange) override {
     exchange.native = true;
-    exchange.reply({.status = status_, .preset = &fields_, .fields = {}, .content_length = {}},
-                   base::Bytes::borrowed(body_));
+    http::ResponseHead head;
+    head.status = status_;
+    head.preset = &fields_;
+    exchange.reply(std::move(head), base::Bytes::borrowed(body_));
   }
 
  private:

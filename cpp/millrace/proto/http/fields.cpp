@@ -5,7 +5,13 @@
 namespace millrace::http {
 namespace {
 
-constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+constexpr auto lower_case = [] {
+  std::array<char, 256> table{};
+  for (std::size_t c = 0; c < 256; ++c)
+    table[c] = static_cast<char>(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
+  return table;
+}();
+char lower(char c) { return lower_case[static_cast<unsigned char>(c)]; }
 
 constexpr bool is_blank(char c) { return c == ' ' || c == '\t'; }
 

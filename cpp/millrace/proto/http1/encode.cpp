@@ -18,7 +18,7 @@ using http::Fields;
 // "HTTP/1.1 200 OK\r\n" for every status that has a row, made at compile time.
 struct StatusLine {
   std::array<char, 56> text{};
-  std::uint8_t size = 0;
+  std::size_t size = 0;  // a type that bounds it would have its copy made byte by byte
 
   constexpr void put(std::string_view part) {
     for (char c : part) text[size++] = c;
