@@ -2,6 +2,7 @@
 
 #include <pybind11/stl.h>
 
+#include "bind_files.hpp"
 #include "bind_work.hpp"
 #include "metric_rows.hpp"
 #include "python_calls/engine.hpp"
@@ -23,7 +24,9 @@ using server::Options;
 Ref ref(const py::object& object) { return Ref::borrow(object.ptr()); }
 
 std::unique_ptr<server::Handler> make_other(const RouteRow& row) {
-  return row.kind == "work" ? make_work_handler(row.target.get()) : nullptr;
+  return row.kind == "work"     ? make_work_handler(row.target.get())
+         : row.kind == "static" ? make_static_handler(row.target.get())
+                                : nullptr;
 }
 
 std::unique_ptr<Engine> make_engine(const Options& options, const std::vector<RouteRow>& rows,

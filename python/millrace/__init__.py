@@ -18,6 +18,7 @@ from millrace.access_log import AccessLog
 from millrace.app import App
 from millrace.connections import AcceptQueues, Connections, TcpInfo
 from millrace.errors import MillraceError
+from millrace.files import FileResponse
 from millrace.http import (
     BackgroundTask,
     Headers,
@@ -44,6 +45,7 @@ __all__ = [
     "App",
     "BackgroundTask",
     "Connections",
+    "FileResponse",
     "HTTPError",
     "Headers",
     "Journey",

@@ -1,6 +1,7 @@
 """The compiled engine: names and lifetimes. The facades in this package are the documented way in."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from os import PathLike
 from types import SimpleNamespace
 from typing import Any, TypeAlias, final
 
@@ -284,10 +285,30 @@ class Response:
     content_type: str | None
     background: Any
 
+@final
+class OpenFile:
+    """A regular file as the body of a Response, opened; OSError where there is none."""
+
+    def __new__(cls, path: str | bytes | PathLike[str] | PathLike[bytes]) -> OpenFile: ...
+    @property
+    def size(self) -> int: ...
+
 def as_response(result: Any, /) -> Response:
     """What a handler returned, as a Response (middleware sees these)."""
 
 def encode_json(value: Any, /) -> bytes: ...
+
+class StaticFiles:
+    """The files of a folder, as the target of a route."""
+
+    def __init__(self) -> None: ...
+    directory: str
+    index: str  # empty: none
+    fallback: str  # empty: none
+    precompressed: bool
+    dot_files: bool
+    cache_control: list[tuple[str, str]]
+    media_types: list[tuple[str, str]]
 
 # --- interpreters ----------------------------------------------------------------------------------
 
@@ -311,7 +332,7 @@ class Route:
 
     kind: "constant" (target is a Response with a bytes body), "function" or "coroutine"
     (target is called with a Request; async generator functions are "coroutine"), "work" (target
-    is a NativeWork), or "metrics" (target is None).
+    is a NativeWork), "static" (target is a StaticFiles), or "metrics" (target is None).
     """
 
     def __init__(self, methods: list[str], pattern: str, kind: str, target: Any) -> None: ...

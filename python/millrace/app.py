@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from os import PathLike
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from millrace import _core, chain
 from millrace._core import Response
+from millrace.files import StaticFiles
 
 if TYPE_CHECKING:
     from millrace.lifetime import Lifetime
@@ -35,6 +37,7 @@ _NATIVE_KINDS: dict[type, str] = {
     Response: "constant",
     _core.NativeWork: "work",
     _MetricsRoute: "metrics",
+    StaticFiles: "static",
 }
 
 
@@ -59,7 +62,7 @@ class _Route:
     methods: tuple[str, ...]
     path: str
     # What is of a type in _NATIVE_KINDS never enters Python.
-    handler: Callable[..., Any] | Response | _core.NativeWork | _MetricsRoute
+    handler: Callable[..., Any] | Response | _core.NativeWork | _MetricsRoute | StaticFiles
 
     @property
     def label(self) -> str:
@@ -214,6 +217,76 @@ class App:
         else:
             response = Response(body, status=status, headers=headers, content_type=content_type)
         self._add(_Route(("GET",), path, _with_plain_body(response)))
+
+    def static(
+        self,
+        prefix: str,
+        directory: str | PathLike[str],
+        *,
+        index: str | None = "index.html",
+        fallback: str | None = None,
+        precompressed: bool = False,
+        dot_files: bool = False,
+        cache_control: str | Mapping[str, str] | None = None,
+        media_types: Mapping[str, str] | None = None,
+    ) -> None:
+        """Serve the files below a directory, natively: their requests never enter Python.
+
+        GET and HEAD, with ETag, Last-Modified, conditions and ranges (RFC 9110 13, 14). No path
+        leads out of the directory. Routes of the app win over files; middleware does not see them.
+        ``docs/files.md`` says what becomes of each request.
+
+        Parameters
+        ----------
+        prefix:
+            Where the directory lies, such as ``/assets``, or ``/``.
+        directory:
+            It is opened when the server starts and served as long, whatever becomes of its name.
+        index:
+            The file that answers for a folder; a path without the last slash is redirected.
+        fallback:
+            The file that answers where there is none, for applications that route in the browser;
+            not where the last part of the path has a dot.
+        precompressed:
+            Send ``name.br``, ``name.zst`` or ``name.gz`` for ``name`` where the client takes it
+            and it is not older.
+        dot_files:
+            Serve names that begin with a dot.
+        cache_control:
+            A value for Cache-Control, or values by pattern of the path below the directory; the
+            first that fits counts, and ``*`` takes slashes too.
+        media_types:
+            Content-Type by the end of the name, such as ``{".wgsl": "text/wgsl"}``, before those
+            that are known.
+
+        Raises
+        ------
+        NotADirectoryError
+            There is no such directory.
+
+        Examples
+        --------
+        >>> import millrace as mr, pathlib, tempfile, urllib.request
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> _ = (folder / "style.css").write_text("b {}")
+        >>> app = mr.App()
+        >>> app.static("/assets", folder, cache_control="max-age=3600")
+        >>> with mr.Server(app) as server:
+        ...     url = server.url + "/assets/style.css"
+        ...     with urllib.request.urlopen(url) as answer:
+        ...         print(answer.headers["content-type"], answer.read())
+        text/css; charset=utf-8 b'b {}'
+        """
+        _check_path(prefix)
+        if "{" in prefix:
+            raise ValueError(f"prefix {prefix!r} has a parameter, which names no file")
+        files = StaticFiles(
+            directory, index, fallback, precompressed, dot_files, cache_control, media_types
+        )
+        below = prefix.rstrip("/")
+        self._add(_Route(("GET",), below + "/{path:path}", files))
+        if below:
+            self._add(_Route(("GET",), below, files))
 
     def metrics(self, path: str = "/metrics") -> None:
         """Answer GET of a path with the server's metrics, as Prometheus reads them.
@@ -390,6 +463,8 @@ class App:
         for prefix, apps, route in self._nested_routes("", ()):
             target: Any = route.handler
             kind = _NATIVE_KINDS.get(type(target))
+            if isinstance(target, StaticFiles):
+                target = target.to_engine()
             if kind == "metrics" and self._metrics_handler is not None:
                 target, kind = self._metrics_handler, "coroutine"
             elif kind is None:

@@ -1,13 +1,19 @@
 #include "answer.hpp"
 
 #include <charconv>
+#include <ctime>
 #include <string>
 
+#include "failure.hpp"
 #include "gil.hpp"
 #include "host_module.hpp"
 #include "interpreter_state.hpp"
 #include "json.hpp"
+#include "open_file.hpp"
 #include "response.hpp"
+
+#include "millrace/server/file_answer.hpp"
+#include "millrace/server/file_body.hpp"
 
 namespace millrace::python {
 namespace {
@@ -150,9 +156,21 @@ bool set_fields(const ResponseObject* response, PreparedAnswer& answer) {
   return true;
 }
 
+// The file of a Response that sends one, else null.
+const OpenFileObject* file_of(const ResponseObject* response) {
+  bool const is_file = PyObject_TypeCheck(response->body, interpreter_state().types.open_file);
+  return is_file ? reinterpret_cast<const OpenFileObject*>(response->body) : nullptr;
+}
+
 bool prepare_response(const ResponseObject* response, PreparedAnswer& answer) {
   answer.head.status = static_cast<std::uint16_t>(response->status);
-  if (!set_body(response->body, answer)) return false;
+  auto const* const file = file_of(response);
+  if (file) {
+    answer.form = PreparedAnswer::Form::file;
+    answer.file = file->file;
+  } else if (!set_body(response->body, answer)) {
+    return false;
+  }
   bool const is_bodiless =
       response->status == 204 || response->status == 304;  // RFC 9110 15.3.5, 15.4.5
   if (is_bodiless) {
@@ -163,6 +181,8 @@ bool prepare_response(const ResponseObject* response, PreparedAnswer& answer) {
     answer.head.preset = nullptr;
   if (response->headers || response->content_type != Py_None)
     if (!set_fields(response, answer)) return false;
+  if (answer.form == PreparedAnswer::Form::file && !answer.names_type)
+    answer.head.fields.add("Content-Type", file->media_type);
   if (answer.head.content_length == answer.bytes.size() || is_bodiless)
     answer.head.content_length.reset();
   if (response->background != Py_None) answer.background = Ref::borrow(response->background);
@@ -196,7 +216,41 @@ bool prepare(PyObject* result, PreparedAnswer& into) {
   return set_body(result, into);
 }
 
+// False and an exception raised where the file cannot be read.
+bool choose_pieces(conn::Exchange& exchange, PreparedAnswer& answer) {
+  count(exchange, &trace::LoopCounters::files_opened);
+  auto const method = exchange.head.method();
+  bool const is_read = method == http::Method::get || method == http::Method::head;
+  auto& head = answer.head;
+  base::Status status;
+  {
+    LockGivenUp const unlocked;  // a disk may take its time
+    if (is_read && head.status == 200) {
+      auto chosen = server::answer_with_file(exchange.head, answer.file, std::move(head.fields),
+                                             std::time(nullptr));
+      if (chosen) {
+        head = std::move(chosen->head);
+        answer.pieces = std::move(chosen->body);
+      }
+      status = chosen.take_status();
+    } else {
+      status = server::append_file(answer.pieces, answer.file, 0, answer.file.size);
+    }
+  }
+  if (!status) raise_error(status.error());
+  return static_cast<bool>(status);
+}
+
+bool prepare_for(conn::Exchange& exchange, PyObject* result, PreparedAnswer& answer) {
+  if (!prepare(result, answer)) return false;
+  return answer.form != PreparedAnswer::Form::file || choose_pieces(exchange, answer);
+}
+
 void send(conn::Exchange& exchange, PreparedAnswer& answer) {
+  if (answer.form == PreparedAnswer::Form::file) {
+    exchange.reply_in_pieces(std::move(answer.head), std::move(answer.pieces));
+    return;
+  }
   auto body = body_of(exchange, answer);
   if (!answer.head.content_length) {
     exchange.reply(std::move(answer.head), std::move(body));

@@ -3,6 +3,7 @@
 #include "ref.hpp"
 
 #include "millrace/conn/exchange.hpp"
+#include "millrace/net/file.hpp"
 
 namespace millrace::python {
 
@@ -13,6 +14,7 @@ struct PreparedAnswer {
     whole,
     chunks,        // an iterator of str and bytes
     async_chunks,  // an asynchronous one
+    file,
   };
   Form form = Form::whole;
   bool names_type = false;  // of chunks: the content type is settled
@@ -22,12 +24,16 @@ struct PreparedAnswer {
   PyObject* bytes_owner = nullptr;  // borrowed; null: the bytes have to be copied
   Ref backing;
   Ref chunks;
+  net::OpenFile file;
+  base::ByteChain pieces;  // what is sent of the file
   Ref background;
 };
 
 // False and an exception raised where the result is no answer.
 bool prepare(PyObject* result, PreparedAnswer& into);
-// Sends a whole one: the handler's side of the exchange is over.
+// The same for a request: of a file, what its conditions and ranges leave (RFC 9110 13, 14).
+bool prepare_for(conn::Exchange& exchange, PyObject* result, PreparedAnswer& into);
+// Sends a whole one, or a file: the handler's side of the exchange is over.
 void send(conn::Exchange& exchange, PreparedAnswer& answer);
 
 // A piece of a streamed body; settles the content type with the first one. Empty bytes and an

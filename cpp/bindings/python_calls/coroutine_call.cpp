@@ -146,11 +146,13 @@ Ref CoroutineCall::take_result(PyObject* result) {
     return {};
   }
   PreparedAnswer answer;
-  if (!prepare(result, answer)) {
+  if (!prepare_for(*exchange_, result, answer)) {
     fail();
     return {};
   }
-  if (answer.form != PreparedAnswer::Form::whole) return begin_stream(std::move(answer));
+  bool const is_streamed = answer.form == PreparedAnswer::Form::chunks ||
+                           answer.form == PreparedAnswer::Form::async_chunks;
+  if (is_streamed) return begin_stream(std::move(answer));
   if (was_rescued_ && answer.head.status >= 500) count_failure(*exchange_);
   python::send(let_go(), answer);
   if (answer.background) start_background(route_, answer.background.get());

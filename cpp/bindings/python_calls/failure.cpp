@@ -42,12 +42,12 @@ std::uint16_t report(RequestObject* request) {
   return 500;
 }
 
-void count_failure(conn::Exchange& exchange) {
+void count(conn::Exchange& exchange, trace::Counter trace::LoopCounters::*counter) {
   auto& home = exchange.home();
   if (home.in_thread()) {
-    home.counters().requests_failed.add();
+    (home.counters().*counter).add();
   } else {
-    home.post([&home] { home.counters().requests_failed.add(); });  // the counter has one writer
+    home.post([&home, counter] { (home.counters().*counter).add(); });  // it has one writer
   }
 }
 

@@ -3,6 +3,7 @@
 #include "request.hpp"
 
 #include "millrace/conn/exchange.hpp"
+#include "millrace/trace/counters.hpp"
 
 namespace millrace::python {
 
@@ -12,8 +13,11 @@ PyObject* rescue(RequestObject* request);
 // Writes the one log line with its traceback, unless the peer is to blame. The exception is no
 // longer raised. Returns the status to answer with.
 std::uint16_t report(RequestObject* request);
-// Any thread.
-void count_failure(conn::Exchange& exchange);
+// Adds one on the exchange's loop. Any thread.
+void count(conn::Exchange& exchange, trace::Counter trace::LoopCounters::*counter);
+inline void count_failure(conn::Exchange& exchange) {
+  count(exchange, &trace::LoopCounters::requests_failed);
+}
 // Starts work for after the answer; a failure to do so is logged.
 void start_background(const Route& route, PyObject* background);
 

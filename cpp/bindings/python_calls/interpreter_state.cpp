@@ -63,7 +63,7 @@ void close(InterpreterState& state) {
   auto& t = state.types;
   for (auto** type : {&t.headers, &t.response, &t.request, &t.request_headers, &t.body_read,
                       &t.body_stream, &t.answer_writer, &t.resume, &t.turn, &t.handle, &t.call_soon,
-                      &state.task_type, &state.handler_task_type})
+                      &t.open_file, &state.task_type, &state.handler_task_type})
     Py_CLEAR(*type);
   for (auto** object :
        {&state.cancelled_error, &state.host_module, &state.spare_context, &state.spare_task,

@@ -61,13 +61,14 @@ void PlainHandler::handle(conn::Exchange& exchange) {
   bool was_rescued = false;
   Ref const result = call(route_, request, was_rescued);
   PreparedAnswer answer;
-  if (!result || !prepare(result.get(), answer)) {
+  if (!result || !prepare_for(exchange, result.get(), answer)) {
     answer_failure(exchange, request);
     return;
   }
   if (was_rescued && answer.head.status >= 500) count_failure(exchange);
   switch (answer.form) {
     case PreparedAnswer::Form::whole:
+    case PreparedAnswer::Form::file:
       break;
     case PreparedAnswer::Form::chunks:
       context.leave();  // the body enters it for each piece

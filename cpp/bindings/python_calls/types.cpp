@@ -6,6 +6,7 @@
 #include "handler_task.hpp"
 #include "headers.hpp"
 #include "interpreter_state.hpp"
+#include "open_file.hpp"
 #include "request.hpp"
 #include "response.hpp"
 
@@ -42,11 +43,11 @@ bool add_types(PyObject* module) {
         Class{&t.body_read, make_body_read_type}, Class{&t.body_stream, make_body_stream_type},
         Class{&t.answer_writer, make_answer_writer_type}, Class{&t.resume, make_resume_type},
         Class{&t.turn, make_turn_type}, Class{&t.handle, make_handle_type},
-        Class{&t.call_soon, make_call_soon_type}}) {
+        Class{&t.call_soon, make_call_soon_type}, Class{&t.open_file, make_open_file_type}}) {
     *row.place = row.make();
     if (!*row.place) return false;
   }
-  for (auto* type : {t.headers, t.response, t.request, t.request_headers})
+  for (auto* type : {t.headers, t.response, t.request, t.request_headers, t.open_file})
     if (PyModule_AddType(module, type) < 0) return false;
   for (auto const& row :
        {AbstractClass{t.request_headers, "Mapping"}, AbstractClass{t.headers, "MutableMapping"},

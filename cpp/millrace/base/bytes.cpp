@@ -96,6 +96,19 @@ void ByteChain::append(Bytes bytes) {
   tail_ = nullptr;
 }
 
+// The owner of an empty view: whoever asks for bytes finds none, whoever asks for a file finds it.
+void ByteChain::append(FileSlice slice) {
+  if (slice.length == 0) return;
+  size_ += slice.length;
+  segments_.push_back(Bytes::owned({}, new FileSlice(std::move(slice)), drop_file));
+  tail_ = nullptr;
+}
+
+std::size_t ByteChain::size_of(std::size_t i) const {
+  auto const* const file = file_at(i);
+  return file ? file->length : segments_[i].size();
+}
+
 void ByteChain::splice(ByteChain& from) {
   if (from.segments_.empty()) return;
   if (segments_.empty()) {
@@ -117,8 +130,14 @@ void ByteChain::consume(std::size_t n) {
     return;
   }
   std::size_t whole = 0;
-  while (n >= segments_[whole].size()) n -= segments_[whole++].size();
-  segments_[whole].remove_prefix(n);
+  while (n >= size_of(whole)) n -= size_of(whole++);
+  if (file_at(whole)) {
+    auto& file = *static_cast<FileSlice*>(segments_[whole].owner_);
+    file.offset += n;
+    file.length -= n;
+  } else {
+    segments_[whole].remove_prefix(n);
+  }
   segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(whole));
 }
 
@@ -130,7 +149,11 @@ void ByteChain::clear() {
 
 std::string ByteChain::to_string() const {
   std::string all;
-  for (auto const& segment : segments_) all += segment.view();
+  for (std::size_t i = 0; i < segments_.size(); ++i) {
+    all += at(i);
+    if (auto const* file = file_at(i))
+      all += "[file " + std::to_string(file->offset) + '+' + std::to_string(file->length) + ']';
+  }
   return all;
 }
 

@@ -104,6 +104,12 @@ void Exchange::reply(http::ResponseHead head, base::Bytes body) {
   home_->deliver(*this);
 }
 
+void Exchange::reply_in_pieces(http::ResponseHead head, base::ByteChain body) {
+  if (stamping_) stamps.stamp(Moment::handler_done, net::Reactor::clock());
+  started_ = true;
+  deliver_part(http::ChainedResponse{std::move(head), std::move(body)}, true);
+}
+
 void Exchange::interim(http::ResponseHead head) {
   assert(head.status >= 100 && head.status < 200 && head.status != 101);
   deliver_part(std::move(head), false);

@@ -311,6 +311,10 @@ void ServerConnection::send_part(Exchange& exchange, http::Part&& part) {
     exchange.status_ = message->head.status;
     exchange.bytes_out_ = message->body.size();
     is_final = true;
+  } else if (auto* chained = std::get_if<http::ChainedResponse>(&part)) {
+    exchange.status_ = chained->head.status;
+    exchange.bytes_out_ = chained->body.size();
+    is_final = true;
   } else if (auto* head = std::get_if<http::ResponseHead>(&part)) {
     is_final = head->status >= 200;
     exchange.status_ = head->status;
@@ -439,6 +443,8 @@ void ServerConnection::release(Exchange& exchange, Time written) {
   auto& counters = pump_.reactor().counters();
   if (written != 0) {
     counters.requests.add();
+    if (exchange.status_ == 304) counters.answers_not_modified.add();
+    if (exchange.status_ == 206) counters.answers_partial.add();
     if (exchange.native) counters.requests_native.add();
   } else {
     counters.requests_abandoned.add();

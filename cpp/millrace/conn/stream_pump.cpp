@@ -167,6 +167,7 @@ void StreamPump::settle() {
       if (round == rounds_per_turn) {  // a quick writer and a quick reader: let the other
                                        // connections have their turn
         stream_->request_writable();
+        if (write_stuck_since_ == 0) write_stuck_since_ = reactor_.now();  // it may never come
         break;
       }
       write_out();
@@ -184,6 +185,8 @@ void StreamPump::write_out() {
   auto const waiting = out_.size();
   auto written = stream_->write(out_);
   if (!written) {
+    // What was promised cannot be kept: the peer must not take it for whole.
+    if (written.error().code == Errc::body_length_mismatch) stream_->abort();
     close(&written.error());
     return;
   }

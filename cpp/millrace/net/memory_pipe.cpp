@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "millrace/net/file.hpp"
 #include "millrace/net/stream.hpp"
 
 namespace millrace::net {
@@ -69,6 +70,7 @@ class MemoryEnd final : public Stream {
   Direction& incoming() { return pipe_->to[side_]; }
   Direction& outgoing() { return pipe_->to[1 - side_]; }
   bool is_closed() const { return pipe_->to[side_].reader == nullptr; }
+  base::Result<std::size_t> take_some(const base::ByteChain& chain);
   std::size_t room() { return pipe_->capacity_bytes - outgoing().bytes.size(); }
   void schedule(std::size_t side);
   void look();
@@ -138,13 +140,27 @@ base::Status MemoryEnd::write(base::ByteChain& chain) {
   if (is_closed() || !outgoing().reader) return base::failure(base::Errc::connection_closed);
   assert(!outgoing().has_ended && "write after end_writing");
   while (!chain.empty() && room() > 0) {
-    auto const piece = chain.at(0).substr(0, room());
-    outgoing().bytes.append(piece);
-    chain.consume(piece.size());
+    auto taken = take_some(chain);
+    if (!taken) return taken.take_status();
+    chain.consume(*taken);
   }
   wants_write_ = !chain.empty();
   schedule(1 - side_);
   return {};
+}
+
+base::Result<std::size_t> MemoryEnd::take_some(const base::ByteChain& chain) {
+  auto& bytes = outgoing().bytes;
+  auto const* const file = chain.file_at(0);
+  if (!file) {
+    auto const piece = chain.at(0).substr(0, room());
+    bytes.append(piece);
+    return piece.size();
+  }
+  std::array<char, 16 * 1024> buffer;
+  auto read = read_file(*file, std::span(buffer).first(std::min(room(), buffer.size())));
+  if (read) bytes.append(buffer.data(), *read);
+  return read;
 }
 
 void MemoryEnd::close() {

@@ -1,7 +1,9 @@
 // A stream over a connected socket, watched level-triggered.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <sys/epoll.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -11,6 +13,7 @@
 #include <cassert>
 #include <cerrno>
 
+#include "millrace/net/file.hpp"
 #include "millrace/net/stream.hpp"
 #include "millrace/net/system_error.hpp"
 
@@ -23,6 +26,26 @@ constexpr std::size_t segments_per_write = 64;
 void acknowledge_quickly(int descriptor) {
   int const on = 1;
   ::setsockopt(descriptor, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
+// Bytes of files per write, and so per turn of the loop: what is not in the page cache is read from
+// the disk meanwhile, and a quick reader would keep the loop from its other connections.
+constexpr std::size_t file_bytes_per_write = 1024 * 1024;
+
+// sendfile has no MSG_NOSIGNAL, and a program may want to be ended by SIGPIPE when its own output
+// breaks off; a client that leaves must not do that.
+ssize_t send_file_quietly(int to, int from, off_t offset, std::size_t count) {
+  sigset_t pipe, before;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  ::pthread_sigmask(SIG_BLOCK, &pipe, &before);
+  auto const sent = ::sendfile(to, from, &offset, count);
+  int const error = errno;
+  constexpr timespec at_once{};
+  if (sent < 0 && error == EPIPE) ::sigtimedwait(&pipe, nullptr, &at_once);
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = error;
+  return sent;
 }
 
 class SocketStream final : public Stream, private Readiness {
@@ -47,7 +70,10 @@ class SocketStream final : public Stream, private Readiness {
   void read();
   void notice_end(std::uint32_t events);
   void tell_writable();
-  ssize_t send_once(const base::ByteChain& chain);
+  ssize_t send_bytes(const base::ByteChain& chain, std::size_t& asked);
+  ssize_t send_file(const base::FileSlice& file, std::size_t asked);
+  base::Status cut_short(const base::FileSlice& file);
+  base::Status go_on_later();
   void want_write(bool wanted);
   std::uint32_t wanted_events() const;
   void update_watch();
@@ -141,49 +167,85 @@ void SocketStream::tell_writable() {
 base::Status SocketStream::write(base::ByteChain& chain) {
   assert(reactor_.may_touch());
   if (descriptor_ < 0) return base::failure(base::Errc::connection_closed);
+  auto& counters = reactor_.counters();
+  auto left_of_files = file_bytes_per_write;
   while (!chain.empty()) {
-    auto const whole = chain.segments() <= segments_per_write ? chain.size() : 0;
-    auto const count = send_once(chain);
-    reactor_.counters().writes.add();
+    auto const* const file = chain.file_at(0);
+    if (file && left_of_files == 0) return go_on_later();
+    std::size_t asked = file ? std::min<std::uint64_t>(file->length, left_of_files) : 0;
+    auto const count = file ? send_file(*file, asked) : send_bytes(chain, asked);
     if (count < 0) {
       if (errno == EINTR) continue;
       // EINPROGRESS: a first write that was to go with the SYN, but had no valid cookie; the SYN
       // has gone alone (RFC 7413 3).
       if (errno != EAGAIN && errno != EINPROGRESS)
         return system_error(errno, "cannot write to the peer");
-      reactor_.counters().partial_writes.add();
-      reactor_.counters().writes_blocked.add();
-      want_write(true);
-      return {};
+      counters.partial_writes.add();
+      counters.writes_blocked.add();
+      return go_on_later();
     }
-    reactor_.counters().bytes_out.add(static_cast<std::uint64_t>(count));
+    if (file && count == 0) return cut_short(*file);
+    if (file) left_of_files -= static_cast<std::size_t>(count);
+    counters.bytes_out.add(static_cast<std::uint64_t>(count));
     chain.consume(static_cast<std::size_t>(count));
     // The kernel is full: asking again would only be told so.
-    if (whole != 0 && static_cast<std::size_t>(count) < whole) {
-      reactor_.counters().partial_writes.add();
-      want_write(true);
-      return {};
+    if (static_cast<std::size_t>(count) < asked) {
+      counters.partial_writes.add();
+      return go_on_later();
     }
   }
   want_write(false);
   return {};
 }
 
-ssize_t SocketStream::send_once(const base::ByteChain& chain) {
-  if (chain.segments() == 1) {
+base::Status SocketStream::go_on_later() {
+  want_write(true);
+  return {};
+}
+
+// What stands before the next file. The kernel is told if more follows, so that the end of a head
+// and the start of its file share a packet.
+ssize_t SocketStream::send_bytes(const base::ByteChain& chain, std::size_t& asked) {
+  reactor_.counters().writes.add();
+  auto const segments = chain.segments();
+  if (segments == 1) {
     auto const bytes = chain.at(0);
+    asked = bytes.size();
     return ::send(descriptor_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
   }
   std::array<iovec, segments_per_write> parts;
-  auto const count = std::min(chain.segments(), parts.size());
-  for (std::size_t i = 0; i < count; ++i) {
-    auto const bytes = chain.at(i);
-    parts[i] = {const_cast<char*>(bytes.data()), bytes.size()};
+  std::size_t count = 0;
+  for (; count < std::min(segments, parts.size()) && !chain.file_at(count); ++count) {
+    auto const bytes = chain.at(count);
+    parts[count] = {const_cast<char*>(bytes.data()), bytes.size()};
+    asked += bytes.size();
   }
   msghdr message{};
   message.msg_iov = parts.data();
   message.msg_iovlen = count;
-  return ::sendmsg(descriptor_, &message, MSG_NOSIGNAL);
+  return ::sendmsg(descriptor_, &message, MSG_NOSIGNAL | (count < segments ? MSG_MORE : 0));
+}
+
+// 0: the file is over, though its slice is not.
+ssize_t SocketStream::send_file(const base::FileSlice& file, std::size_t asked) {
+  auto& counters = reactor_.counters();
+  auto const offset = static_cast<off_t>(file.offset);
+  auto count = send_file_quietly(descriptor_, *file.descriptor, offset, asked);
+  counters.sendfiles.add();
+  if (count < 0 && errno == EINVAL) {
+    // Some file systems cannot hand over their pages: through a buffer, then.
+    std::array<char, 16 * 1024> buffer;
+    count = ::pread(*file.descriptor, buffer.data(), std::min(asked, buffer.size()), offset);
+    if (count <= 0) return count;
+    return ::send(descriptor_, buffer.data(), static_cast<std::size_t>(count), MSG_NOSIGNAL);
+  }
+  if (count > 0) counters.sendfile_bytes.add(static_cast<std::uint64_t>(count));
+  return count;
+}
+
+base::Status SocketStream::cut_short(const base::FileSlice& file) {
+  reactor_.counters().files_cut_short.add();
+  return file_is_shorter(file.length);
 }
 
 void SocketStream::want_write(bool wanted) {

@@ -23,28 +23,34 @@ class Counter {
 
 // One per loop.
 struct LoopCounters {
-  Counter waits;                // returns from epoll_wait
-  Counter events;               // descriptors these returns named
-  Counter accepts;              // connections taken from a listening socket by this loop
-  Counter accept_misses;        // woken to accept, but another loop had been faster
-  Counter accept_failures;      // accept failed: descriptors or memory ran out
-  Counter connections_opened;   // connections that came to live here
-  Counter connections_open;     // of these, still open
-  Counter connections_refused;  // turned away with 503: too many connections
-  Counter requests;             // requests answered in full
-  Counter requests_native;      // of these, answered without entering Python
-  Counter requests_refused;     // 503: queue full or too many in flight
-  Counter requests_failed;      // the handler raised, or its answer could not be sent
-  Counter requests_abandoned;   // the client left before its answer
-  Counter protocol_errors;      // messages refused
-  Counter timeouts;             // connections ended by a deadline
-  Counter messages_in;          // of plain TCP and UDP: what handlers were given
-  Counter messages_out;         // and what they sent
-  Counter reads;                // recv or recvmmsg calls
-  Counter writes;               // send or sendmmsg calls
-  Counter partial_writes;       // send calls that took less than all
-  Counter reads_blocked;        // recv calls that found nothing
-  Counter writes_blocked;       // send calls that the kernel's full buffer took nothing of
+  Counter waits;                 // returns from epoll_wait
+  Counter events;                // descriptors these returns named
+  Counter accepts;               // connections taken from a listening socket by this loop
+  Counter accept_misses;         // woken to accept, but another loop had been faster
+  Counter accept_failures;       // accept failed: descriptors or memory ran out
+  Counter connections_opened;    // connections that came to live here
+  Counter connections_open;      // of these, still open
+  Counter connections_refused;   // turned away with 503: too many connections
+  Counter requests;              // requests answered in full
+  Counter requests_native;       // of these, answered without entering Python
+  Counter requests_refused;      // 503: queue full or too many in flight
+  Counter requests_failed;       // the handler raised, or its answer could not be sent
+  Counter requests_abandoned;    // the client left before its answer
+  Counter protocol_errors;       // messages refused
+  Counter timeouts;              // connections ended by a deadline
+  Counter answers_not_modified;  // 304
+  Counter answers_partial;       // 206
+  Counter files_opened;          // to answer requests
+  Counter files_cut_short;       // became shorter while they were being sent
+  Counter sendfiles;             // sendfile calls
+  Counter sendfile_bytes;        // and what they sent; part of bytes_out
+  Counter messages_in;           // of plain TCP and UDP: what handlers were given
+  Counter messages_out;          // and what they sent
+  Counter reads;                 // recv or recvmmsg calls
+  Counter writes;                // send or sendmmsg calls
+  Counter partial_writes;        // send calls that took less than all
+  Counter reads_blocked;         // recv calls that found nothing
+  Counter writes_blocked;        // send calls that the kernel's full buffer took nothing of
   Counter bytes_copied;         // of plain TCP: held because a message or its reader was incomplete
   Counter datagrams_joined;     // of UDP: went through the kernel in groups (UDP_GRO, UDP_SEGMENT)
   Counter datagrams_too_large;  // above the limit; dropped

@@ -1,6 +1,7 @@
 """millrace through its public API, on one core. Arguments: PORT and the mode.
 
-``routes``, ``middleware``, ``queue``, ``log`` and ``metrics`` are the modes.
+``routes``, ``middleware``, ``queue``, ``log``, ``metrics`` and ``files`` are the modes; the last
+takes a folder as well.
 
 ``routes`` holds plain functions and coroutines in one application, as users write them, so the
 rows of plain functions pay for whatever an asyncio loop beside them costs.
@@ -74,6 +75,8 @@ def main() -> None:
     pattern = mr.patterns.single_thread()
     if mode == "queue":
         pattern = mr.patterns.acceptor_queue_workers(workers=1)
+    if mode == "files":
+        app.static("/files", sys.argv[3])
     if mode == "metrics":
         app.metrics("/metrics")
     # Room for the 10,000 idle connections of the memory row and the one that checks the answer.

@@ -5,6 +5,8 @@ A row is added here; which servers take part is said in `servers.py`.
 
 from dataclasses import dataclass
 
+from suite.files import FILES
+
 HELLO = b"Hello, World!"
 BODY_BYTES = 10_240
 BIG_BODY = b"x" * BODY_BYTES
@@ -147,6 +149,21 @@ ROWS = (
         "connection flood: connect, one request to a native route, close",
         Request("/", headers=("Connection: close",)),
         Bound(to_native=1.1),
+    ),
+    *(
+        Row(
+            f"file-{name}",
+            f"static file of {size}",
+            Request(f"/files/{name}"),
+            Bound(to_native=bound),
+            Answer(FILES[name]),
+            ours="millrace/files",
+        )
+        for name, size, bound in (
+            ("1k", "1 kB", 1.0),
+            ("100k", "100 kB", 1.05),
+            ("10m", "10 MB", 1.05),
+        )
     ),
     Row(
         "tcp-native",

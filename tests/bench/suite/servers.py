@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from suite.files import make_folder
 from suite.rows import BODY_BYTES, HELLO
 from suite.tools import Tools
 
@@ -68,6 +69,10 @@ def _millrace(mode: str) -> Callable[[Tools, int], list[str]]:
     return command
 
 
+def _millrace_files(tools: Tools, port: int) -> list[str]:
+    return [*_millrace("files")(tools, port), str(make_folder(tools.build))]
+
+
 def _millrace_echo(transport: str, mode: str) -> Callable[[Tools, int], list[str]]:
     def command(tools: Tools, port: int) -> list[str]:
         return [tools.python, str(SCRIPTS / "millrace_echo.py"), str(port), transport, mode]
@@ -100,7 +105,7 @@ def _granian(interface: str, *options: str) -> Callable[[Tools, int], list[str]]
 def _nginx(tools: Tools, port: int) -> list[str]:
     nginx = tools.program("nginx")
     prefix = tools.build / "nginx"
-    prefix.mkdir(parents=True, exist_ok=True)
+    make_folder(prefix)
     text = (SCRIPTS / "nginx.conf").read_text()
     values = {"@PORT@": str(port), "@PREFIX@": str(prefix), "@KILOBYTE@": "x" * 1024}
     for name, value in values.items():
@@ -115,6 +120,7 @@ def _node(tools: Tools, port: int) -> list[str]:
 
 
 GRANIAN = "1 worker, 1 runtime thread, st, uvloop, HTTP/1 only"
+FILE_ROWS = frozenset({"file-1k", "file-100k", "file-10m"})
 SMALL_ROWS = frozenset(
     {"native", "log", "metrics", "constant", "json", "browser", "coroutine", "sleep", "middleware"}
     | {"queue"}
@@ -147,6 +153,7 @@ SERVERS = (
     Server("millrace/log", Family.MILLRACE, _millrace("log"), frozenset({"log"})),
     Server("millrace/metrics", Family.MILLRACE, _millrace("metrics"), frozenset({"metrics"})),
     Server("millrace/queue", Family.MILLRACE, _millrace("queue"), frozenset({"queue"})),
+    Server("millrace/files", Family.MILLRACE, _millrace_files, FILE_ROWS),
     Server(
         "millrace/tcp-native",
         Family.MILLRACE,
@@ -177,8 +184,8 @@ SERVERS = (
         "nginx",
         Family.NATIVE,
         _nginx,
-        frozenset({"native", "constant", "browser", "body", "flood"}),
-        "return 200, 1 worker, access_log off",
+        frozenset({"native", "constant", "browser", "body", "flood"}) | FILE_ROWS,
+        "return 200, 1 worker, access_log off; files: sendfile, tcp_nopush",
     ),
     Server(
         "Node http",

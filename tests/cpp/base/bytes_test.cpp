@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <memory>
+#include <string>
+
 #include "millrace/base/byte_chain.hpp"
 
 namespace millrace::base {
@@ -118,6 +122,57 @@ TEST(ByteChain, SplicesInOrder) {
   EXPECT_EQ(to.to_string(), "abcdefg");
   EXPECT_EQ(to.size(), 7U);
   EXPECT_EQ(from.to_string(), "x");
+}
+
+FileSlice slice_of(std::uint64_t offset, std::uint64_t length, SharedDescriptor file = {}) {
+  return {std::move(file), offset, length};
+}
+
+TEST(ByteChain, KeepsSlicesOfFilesBetweenBytes) {
+  ByteChain chain;
+  chain.append(ByteView("head"));
+  chain.append(slice_of(10, 100));
+  chain.append(slice_of(7, 0));
+  chain.append(ByteView("tail"));
+  EXPECT_EQ(chain.to_string(), "head[file 10+100]tail");
+  EXPECT_EQ(chain.size(), 108U);
+  ASSERT_EQ(chain.segments(), 3U);
+  EXPECT_EQ(chain.file_at(0), nullptr);
+  ASSERT_NE(chain.file_at(1), nullptr);
+  EXPECT_TRUE(chain.at(1).empty());
+  ByteChain other;
+  other.append(ByteView("-"));
+  other.splice(chain);
+  EXPECT_EQ(other.to_string(), "-head[file 10+100]tail");
+}
+
+TEST(ByteChain, ConsumesSlicesOfFilesAsItConsumesBytes) {
+  for (std::size_t n = 0; n < 12; ++n) {
+    ByteChain chain;
+    chain.append(ByteView("abc"));
+    chain.append(slice_of(100, 5));
+    chain.append(ByteView("defg"));
+    chain.consume(n);
+    auto const file =
+        n <= 3   ? std::string("[file 100+5]")
+        : n >= 8 ? std::string()
+                 : "[file " + std::to_string(100 + n - 3) + '+' + std::to_string(5 - (n - 3)) + ']';
+    EXPECT_EQ(chain.to_string(), std::string("abc").substr(std::min<std::size_t>(n, 3)) + file +
+                                     std::string("defg").substr(n > 8 ? n - 8 : 0));
+    EXPECT_EQ(chain.size(), 12 - n);
+  }
+}
+
+TEST(ByteChain, LetsGoOfAFileWithItsLastSlice) {
+  auto const file = std::make_shared<const int>(3);  // the other owner is the chain
+  ByteChain chain;
+  chain.append(slice_of(0, 5, file));
+  chain.append(slice_of(9, 5, file));
+  EXPECT_EQ(file.use_count(), 3);
+  chain.consume(5);
+  EXPECT_EQ(file.use_count(), 2);
+  chain.clear();
+  EXPECT_EQ(file.use_count(), 1);
 }
 
 }  // namespace

@@ -3,10 +3,14 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <optional>
 
 #include "net/loops.hpp"
+#include "net/scratch.hpp"
 #include "net/sockets.hpp"
+
+#include "millrace/net/file.hpp"
 
 namespace millrace::net {
 namespace {
@@ -466,6 +470,80 @@ TEST(MemoryPipe, EndsMayGoWhileNewsIsOnItsWay) {
   right.reset();
   reactor.turn(0);
   EXPECT_EQ(sink.reads, 0u);
+}
+
+// A file of this content, opened.
+OpenFile file_of(const testing::ScratchFolder& folder, std::string_view content) {
+  auto const path = folder.path() + "/file";
+  std::ofstream(path, std::ios::binary) << content;
+  auto opening = open_file(path.c_str());
+  EXPECT_EQ(opening.error, 0);
+  return opening.file;
+}
+
+TEST_P(AnyStream, SendsSlicesOfFilesBetweenBytes) {
+  testing::ScratchFolder const folder;
+  auto const content = pattern_of(3'000'000);
+  auto const file = file_of(folder, content);
+  ByteChain chain;
+  chain.append(base::ByteView("head "));
+  chain.append(file.slice(5, 2'500'000));
+  chain.append(base::ByteView(" between "));
+  chain.append(file.slice(2'999'990, 10));
+  left_sink.on_room = [&] { ASSERT_TRUE(left->write(chain)); };
+  ASSERT_TRUE(left->write(chain));
+  auto const expected =
+      "head " + content.substr(5, 2'500'000) + " between " + content.substr(2'999'990);
+  EXPECT_TRUE(turn_until(reactor, [&] { return right_sink.bytes.size() >= expected.size(); }));
+  EXPECT_TRUE(right_sink.bytes == expected);
+  EXPECT_TRUE(chain.empty());
+}
+
+TEST_P(AnyStream, SaysSoWhereAFileHasBecomeShorter) {
+  testing::ScratchFolder const folder;
+  auto const file = file_of(folder, pattern_of(100'000));
+  ASSERT_EQ(::truncate((folder.path() + "/file").c_str(), 60'000), 0);
+  ByteChain chain;
+  chain.append(file.slice(0, 100'000));
+  std::optional<base::Error> error;
+  auto const go_on = [&] {
+    if (auto written = left->write(chain); !written) error = written.take_error();
+  };
+  left_sink.on_room = go_on;
+  go_on();
+  EXPECT_TRUE(turn_until(reactor, [&] { return error.has_value(); }));
+  EXPECT_EQ(error->code, base::Errc::body_length_mismatch);
+  settle();
+  EXPECT_LE(right_sink.bytes.size(), 60'000U);
+  EXPECT_EQ(reactor.counters().files_cut_short.get(), GetParam() == Transport::memory ? 0U : 1U);
+}
+
+TEST(SocketStream, SendsAFileInPartsSoThatOthersHaveTheirTurn) {
+  Reactor reactor;
+  auto pair = testing::tcp_pair();
+  auto const stream = make_socket_stream(reactor, pair.ours.release(), {}, false);
+  Recorder sink;
+  stream->start(sink);
+  int const room = 8 << 20;
+  ::setsockopt(stream->descriptor(), SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
+  testing::ScratchFolder const folder;
+  auto const content = pattern_of(1'500'000);
+  ByteChain chain;
+  chain.append(file_of(folder, content).slice(0, content.size()));
+  ASSERT_TRUE(stream->write(chain));
+  EXPECT_GE(chain.size(), content.size() - 1024 * 1024);  // however much the kernel would take
+  sink.on_room = [&] { ASSERT_TRUE(stream->write(chain)); };
+  std::string got;
+  char buffer[65536];
+  ::fcntl(pair.peers.get(), F_SETFL, O_NONBLOCK);
+  EXPECT_TRUE(turn_until(reactor, [&] {
+    for (ssize_t n; (n = ::recv(pair.peers.get(), buffer, sizeof buffer, 0)) > 0;)
+      got.append(buffer, static_cast<std::size_t>(n));
+    return got.size() >= content.size();
+  }));
+  EXPECT_TRUE(got == content);
+  EXPECT_EQ(reactor.counters().sendfile_bytes.get(), content.size());
+  EXPECT_GE(reactor.counters().sendfiles.get(), 2U);
 }
 
 }  // namespace

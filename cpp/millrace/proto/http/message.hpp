@@ -5,6 +5,7 @@
 #include <optional>
 #include <variant>
 
+#include "millrace/base/byte_chain.hpp"
 #include "millrace/base/error.hpp"
 #include "millrace/base/time.hpp"
 #include "millrace/proto/http/head.hpp"
@@ -57,6 +58,11 @@ struct ResponseMessage {  // head and whole body as one value: the fast path. It
   ResponseHead head;
   Bytes body;
 };
+// The same where the body is several pieces, slices of files among them.
+struct ChainedResponse {
+  ResponseHead head;
+  base::ByteChain body;
+};
 struct RequestMessage {
   RequestHead head;
   Bytes body;
@@ -73,7 +79,7 @@ struct GoAway {
 };
 
 using Part = std::variant<ResponseHead, RequestHead, Data, End, Reset, ResponseMessage,
-                          RequestMessage, Credit, GoAway>;
+                          ChainedResponse, RequestMessage, Credit, GoAway>;
 
 // --- only heard
 struct HeadReceived {  // requests on a server; responses on a client, interim (1xx) ones included

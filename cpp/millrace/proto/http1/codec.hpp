@@ -53,6 +53,7 @@ class Codec final : public proto::Codec {
   // What goes out (codec_send.cpp).
   base::Status say(http::ResponseHead& head, base::Time now);
   base::Status say(http::ResponseMessage& message, base::Time now);
+  base::Status say(http::ChainedResponse& message, base::Time now);
   base::Status say(http::RequestHead& head, base::Time now);
   base::Status say(http::RequestMessage& message, base::Time now);
   base::Status say(http::Data& data, base::Time now);
@@ -62,6 +63,7 @@ class Codec final : public proto::Codec {
   base::Status say(http::GoAway& away, base::Time now);
   bool is_usual(http::StreamId stream, const http::ResponseHead& head) const;
   void say_usual(http::ResponseMessage& message, base::Time now);
+  void end_response(std::uint16_t status, base::Time now);
   bool is_fitting(http::StreamId stream, const http::Part& part) const;
   base::Status say_interim(const http::ResponseHead& head);
   base::Status plan_response(const http::ResponseHead& head, std::optional<std::size_t> body_size,

@@ -40,6 +40,23 @@ Status Codec::say(http::ResponseMessage& message, Time now) {
     return planned;
   write_response(output_, message.head, own,
                  is_bodiless_ ? base::Bytes{} : std::move(message.body));
+  end_response(status, now);
+  return {};
+}
+
+Status Codec::say(http::ChainedResponse& message, Time now) {
+  auto const status = message.head.status;
+  if (http::is_interim(status)) return invalid_field("RFC 9110 15.2", "an interim body");
+  OwnFields own;
+  if (auto planned = plan_response(message.head, message.body.size(), own); !planned)
+    return planned;
+  write_response(output_, message.head, own, {});
+  if (!is_bodiless_) output_.splice(message.body);
+  end_response(status, now);
+  return {};
+}
+
+void Codec::end_response(std::uint16_t status, Time now) {
   advance(out_, Input::head);
   advance(out_, Input::end);
   if (switches_protocol(status)) {
@@ -47,7 +64,6 @@ Status Codec::say(http::ResponseMessage& message, Time now) {
   } else {
     settle_server(now);
   }
-  return {};
 }
 
 Status Codec::say(http::ResponseHead& head, Time) {

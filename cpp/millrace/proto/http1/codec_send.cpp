@@ -48,7 +48,8 @@ bool Codec::is_fitting(http::StreamId stream, const http::Part& part) const {
   if (std::holds_alternative<http::Data>(part)) return is_open && may(out_, Input::data);
   if (std::holds_alternative<http::End>(part)) return is_open && out_ == State::body;
   if (std::holds_alternative<http::ResponseHead>(part) ||
-      std::holds_alternative<http::ResponseMessage>(part))
+      std::holds_alternative<http::ResponseMessage>(part) ||
+      std::holds_alternative<http::ChainedResponse>(part))
     return side_ == Side::server && is_open && may(out_, Input::head);
   return side_ == Side::client && is_idle() && stream == stream_ + 1;
 }

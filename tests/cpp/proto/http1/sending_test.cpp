@@ -298,5 +298,39 @@ TEST(Http1Sending, BreaksOffWhatIsReset) {
 
 TEST(Http1Sending, KeepsAnIdleConnectionSmall) { EXPECT_LE(sizeof(http1::Codec), 400U); }
 
+http::ChainedResponse chained(std::uint16_t status) {
+  http::ChainedResponse answer{head_with(status), {}};
+  answer.body.append(ByteView("before "));
+  answer.body.append(base::FileSlice{{}, 4, 1000});
+  answer.body.append(ByteView(" behind"));
+  return answer;
+}
+
+TEST(Http1Sending, SendsBytesAndSlicesOfFilesAsOneBody) {
+  EXPECT_EQ(sent(get, chained(200)),
+            "HTTP/1.1 200 OK\r\nContent-Length: 1014\r\n\r\nbefore [file 4+1000] behind");
+}
+
+TEST(Http1Sending, SendsNoPieceWhereThereIsNoBody) {
+  EXPECT_EQ(sent(head_request, chained(200)), "HTTP/1.1 200 OK\r\nContent-Length: 1014\r\n\r\n");
+  EXPECT_EQ(sent(get, chained(204)), "HTTP/1.1 204 No Content\r\n\r\n");
+}
+
+TEST(Http1Sending, ClosesAnHttp10ConnectionBehindAChainOfPieces) {
+  Asked owner("GET / HTTP/1.0\r\nHost: a\r\n\r\n");
+  owner.say(1, chained(200));
+  EXPECT_EQ(owner.output,
+            "HTTP/1.1 200 OK\r\nContent-Length: 1014\r\nConnection: close\r\n\r\n"
+            "before [file 4+1000] behind");
+  EXPECT_NE(owner.codec->afterwards(), Afterwards::go_on);
+}
+
+TEST(Http1Sending, RefusesPiecesWithoutAnExchangeAndAsAnInterimAnswer) {
+  Owner owner(Side::server, nullptr);
+  EXPECT_EQ(owner.send(1, chained(200)).error().code, Errc::wrong_state);
+  Asked asked;
+  EXPECT_EQ(asked.send(1, chained(103)).error().code, Errc::invalid_field);
+}
+
 }  // namespace
 }  // namespace millrace::test

@@ -1,0 +1,55 @@
+#include "millrace/proto/http/conditional.hpp"
+
+#include "millrace/proto/http/date.hpp"
+
+namespace millrace::http {
+namespace {
+
+// If-Match and If-None-Match: whether any of a field's lines names what we have, "*" included.
+bool names_ours(const Head& request, ByteView name, const EntityTag& ours, Comparison how) {
+  for (std::size_t i = 0; i < request.size(); ++i) {
+    if (!equals_ignoring_case(request.name(i), name)) continue;
+    auto const value = request.value(i);
+    if (value == "*" || list_names(value, ours, how)) return true;
+  }
+  return false;
+}
+
+// A date that cannot be read is as good as none (RFC 9110 13.1.3, 13.1.4).
+std::optional<std::int64_t> date_in(const Head& request, ByteView name, std::int64_t now) {
+  auto const value = request.find(name);
+  return value ? read_date(*value, now) : std::nullopt;
+}
+
+}  // namespace
+
+Precondition evaluate(const Head& request, const Validators& ours, std::int64_t now) {
+  auto const method = request.method();
+  bool const is_read = method == Method::get || method == Method::head;
+  if (request.find("if-match")) {
+    if (!names_ours(request, "if-match", ours.entity_tag, Comparison::strong))
+      return Precondition::fails;
+  } else if (auto const date = date_in(request, "if-unmodified-since", now);
+             date && ours.last_modified > *date) {
+    return Precondition::fails;
+  }
+  if (request.find("if-none-match")) {
+    if (names_ours(request, "if-none-match", ours.entity_tag, Comparison::weak))
+      return is_read ? Precondition::not_modified : Precondition::fails;
+  } else if (auto const date = date_in(request, "if-modified-since", now);
+             is_read && date && ours.last_modified <= *date) {
+    return Precondition::not_modified;
+  }
+  return Precondition::holds;
+}
+
+bool range_counts(const Head& request, const Validators& ours, std::int64_t now) {
+  auto const value = request.find("if-range");
+  if (!value) return true;
+  if (auto const tag = read_entity_tag(*value))
+    return are_equal(*tag, ours.entity_tag, Comparison::strong);
+  auto const date = read_date(*value, now);
+  return date && *date == ours.last_modified && ours.last_modified < now;
+}
+
+}  // namespace millrace::http
