@@ -60,9 +60,9 @@ class Exchange final : public net::Letter {
   void* subject = nullptr;  // the service's: which handler runs it
 
   // --- the handler's side; any thread, one owner at a time
-  void reply(http::ResponseHead head, base::Bytes body);  // the whole answer
+  void reply(http::ResponseHead head, base::Bytes body);                // the whole answer
   void reply_in_pieces(http::ResponseHead head, base::ByteChain body);  // the same
-  void interim(http::ResponseHead head);                  // a 1xx answer before it
+  void interim(http::ResponseHead head);                                // a 1xx answer before it
   void start(http::ResponseHead head);  // an answer in pieces: start, write..., finish
   // False: enough is under way, wait for on_room before the next.
   bool write(base::Bytes bytes);

@@ -521,7 +521,7 @@ TEST_P(AnyStream, SaysSoWhereAFileHasBecomeShorter) {
 TEST(SocketStream, SendsAFileInPartsSoThatOthersHaveTheirTurn) {
   Reactor reactor;
   auto pair = testing::tcp_pair();
-  auto const stream = make_socket_stream(reactor, pair.ours.release(), {}, false);
+  auto const stream = make_socket_stream(reactor, pair.ours.release(), {});
   Recorder sink;
   stream->start(sink);
   int const room = 8 << 20;

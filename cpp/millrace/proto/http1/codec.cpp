@@ -85,7 +85,7 @@ Status Codec::refuse(Breach breach) {
 }
 
 std::optional<http::Event> Codec::next_event() {
-  if (!first_event_ && data_.empty() && !end_ready_) return std::nullopt;
+  if (!first_event_ && data_.empty() && !end_ready_ && !refused_) return std::nullopt;
   // Built where it is returned: an event is large, and moves of a variant are calls.
   std::optional<http::Event> event;
   if (first_event_) {
@@ -96,11 +96,11 @@ std::optional<http::Event> Codec::next_event() {
     event.emplace().what = http::HeadReceived{http::Head(std::move(block)), ends};
   } else if (!data_.empty()) {
     event.emplace().what = http::Data{std::move(data_)};
-  } else {
+  } else if (end_ready_) {
     end_ready_ = false;
     auto& end = event.emplace().what.emplace<http::End>();
     if (in_framing_ == Framing::chunked) end.trailers = chunks_.take_trailers();
-  } else if (refused_) {
+  } else {
     event.emplace().what = std::move(*std::exchange(refused_, nullptr));
   }
   event->stream = stream_;

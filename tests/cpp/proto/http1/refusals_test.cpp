@@ -310,7 +310,8 @@ TEST(Refusals, ComeFromEveryExampleAtEveryCut) {
                               owner.events.starts_with("1 POST / @a body\n");
       ASSERT_TRUE(owner.events.empty() || is_in_body) << owner.events;
       // Those who keep a record are told.
-      auto const told = (owner.events.empty() ? "0 " : "1 ") + std::to_string(expected.status) + ' ';
+      auto const told =
+          (owner.events.empty() ? "0 " : "1 ") + std::to_string(expected.status) + ' ';
       ASSERT_TRUE(owner.refused.starts_with(told)) << owner.refused;
       auto const line = owner.refused.substr(told.size());
       ASSERT_TRUE(row.text.starts_with(line) || line == "nothing") << line;
