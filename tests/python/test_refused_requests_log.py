@@ -137,6 +137,13 @@ def test_half_a_head_is_in_the_log_and_silence_is_not(serve, tmp_path):
     assert lines_of(path, 3) == ['"GET /ha" 408', '"GET /hal" 400', '"GET /native HTTP/1.1" 200']
 
 
+def test_lines_of_refused_requests_that_find_no_room_are_counted(serve, pattern):
+    server = serve(APP, pattern=pattern, access_log="/dev/full")
+    send_all(server)
+    everything = {"lines": 0, "dropped": len(REFUSED)}
+    eventually(lambda: server.stats()["access_log"] == everything)
+
+
 @pytest.mark.in_process
 def test_refused_requests_are_records_but_never_slow(serve, pattern, caplog):
     caplog.set_level(logging.INFO, logger="millrace.access")

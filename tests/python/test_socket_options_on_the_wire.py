@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import shutil
 import socket
+import subprocess
 import threading
 import time
 from dataclasses import dataclass
@@ -423,6 +425,20 @@ def first_failure_without_a_server():
             return str(error)
 
 
+def first_write_without_its_cookie():
+    """Have the kernel forget the cookie between the connect and the first write."""
+    two_fast_opens(1, 16)
+    options = mr.SocketOptions(fast_open=16)
+    with mr.TcpServer(mr.tcp.echo, socket_options=options) as server, Capture(server.port) as wire:
+        options = mr.SocketOptions(fast_open=1)
+        with mr.tcp_connect(server.address, socket_options=options) as ours:
+            before = wire.packets()
+            subprocess.run(["ip", "tcp_metrics", "flush", "all"], check=True)
+            ours.write(b"hello")
+            assert ours.readexactly(5) == b"hello"
+        return before, wire.packets()[0]
+
+
 def full_queue(backlog):
     """Fill the queue of a server that does not accept; one client more than it takes asks twice."""
     blocked = app()
@@ -533,6 +549,13 @@ def test_a_server_without_fast_open_takes_the_data_after_the_handshake(network):
     asked, answered = network.call(two_fast_opens, 1, None)
     assert asked[0].data == b"hello"
     assert answered[0].ack == (asked[0].seq + 1) % 2**32
+
+
+@pytest.mark.skipif(shutil.which("ip") is None, reason="no ip(8) to make the kernel forget with")
+def test_a_first_write_whose_cookie_is_gone_follows_its_syn(network):
+    before, syn = network.call(first_write_without_its_cookie)
+    assert before == [], "nothing leaves before the first write"
+    assert (syn.flags, syn.data, syn.options[FAST_OPEN]) == ("S", b"", b"")
 
 
 def test_with_fast_open_a_refused_connection_fails_at_its_first_words(network):
