@@ -32,17 +32,17 @@ std::unique_ptr<python::Engine> serve(const DatagramServerOptions& options,
   return checked(std::move(engine));
 }
 
-std::pair<int, std::string> open_datagram_socket(const std::string& bind, bool reuse_port,
-                                                 const net::SocketOptions& options,
-                                                 std::size_t index) {
+std::pair<int, server::SocketReport> open_datagram_socket(const std::string& bind, bool reuse_port,
+                                                          const net::SocketOptions& options,
+                                                          std::size_t index) {
   auto const at = unwrap(net::Endpoint::parse(bind));
   net::DatagramOptions asked;
   asked.reuse_port = reuse_port;
   asked.index = index;
   asked.socket = options;
   auto const socket = unwrap(net::DatagramSocket::open(at, asked));
-  auto where = socket->endpoint().to_string();
-  return {socket->release(), std::move(where)};
+  server::SocketReport report{socket->endpoint().to_string(), socket->outcomes()};
+  return {socket->release(), std::move(report)};
 }
 
 }  // namespace

@@ -91,6 +91,9 @@ void bind_options(py::module_& module) {
           "backlog", [](const Options& one) { return one.listening.backlog; },
           [](Options& one, int value) { one.listening.backlog = value; })
       .def_property(
+          "takes_over", [](const Options& one) { return one.listening.takes_over; },
+          [](Options& one, bool value) { one.listening.takes_over = value; })
+      .def_property(
           "socket", [](Options& one) { return &one.listening.socket; },
           [](Options& one, const net::SocketOptions& value) { one.listening.socket = value; },
           py::return_value_policy::reference_internal)
@@ -167,6 +170,8 @@ void bind_server(py::module_& module) {
       .def("metrics", [](const Engine& engine) { return rows_of(engine.metrics()); })
       .def("socket_reports", &Engine::socket_reports)
       .def("accept_queues", &Engine::accept_queues)
+      .def("listening_descriptors", &Engine::listening_descriptors)
+      .def("leave_paths", &Engine::leave_paths)
       .def(
           "connections",
           [](Engine& engine, std::size_t most, double patience) {

@@ -26,17 +26,17 @@ constexpr EnumNames<Verdict, 5> verdicts{{{Verdict::kernel_default, "kernel_defa
                                           {Verdict::refused, "refused"},
                                           {Verdict::not_applicable, "not_applicable"}}};
 
-std::pair<int, std::string> open_listening_socket(const std::string& bind, int backlog,
-                                                  bool reuse_port,
-                                                  const std::optional<SocketOptions>& options,
-                                                  std::size_t index) {
+std::pair<int, server::SocketReport> open_listening_socket(
+    const std::string& bind, int backlog, bool reuse_port,
+    const std::optional<SocketOptions>& options, std::size_t index, bool takes_over) {
   auto const at = unwrap(net::Endpoint::parse(bind));
   auto socket = unwrap(net::ListenSocket::open(at, {.backlog = backlog,
                                                     .reuse_port = reuse_port,
                                                     .index = index,
+                                                    .takes_over = takes_over,
                                                     .socket = options.value_or(SocketOptions{})}));
-  auto where = socket.endpoint().to_string();
-  return {socket.release(), std::move(where)};
+  server::SocketReport report{socket.endpoint().to_string(), socket.outcomes()};
+  return {socket.release(), std::move(report)};
 }
 
 void bind_options(py::module_& module) {
@@ -95,7 +95,9 @@ void bind_sockets(py::module_& module) {
   bind_reports(module);
   module.def("open_listening_socket", &open_listening_socket, "bind"_a,
              "backlog"_a = net::ListenSocket::Options{}.backlog, "reuse_port"_a = false,
-             "options"_a = py::none(), "index"_a = net::ListenSocket::Options{}.index);
+             "options"_a = py::none(), "index"_a = net::ListenSocket::Options{}.index,
+             "takes_over"_a = false);
+  module.def("accept_queue", &net::accept_queue, "descriptor"_a, "family"_a);
   module.def("listen_counters", &net::listen_counters);
 }
 

@@ -52,6 +52,7 @@ class ServerOptions:
     recipe: Recipe
     limits: Limits
     backlog: int
+    takes_over: bool  # what the binds name is a predecessor's, and ours from now on
     socket: SocketOptions
     body_bytes: int
     max_connections: int
@@ -201,12 +202,16 @@ def open_listening_socket(
     reuse_port: bool = False,
     options: SocketOptions | None = None,
     index: int = 0,
-) -> tuple[int, str]:
-    """Open a listening socket for ``bind="fd://N"``: its descriptor, and where it listens.
+    takes_over: bool = False,
+) -> tuple[int, SocketReport]:
+    """Open a listening socket for ``bind="fd://N"``: its descriptor, and what became of it.
 
     ``index``: which of several sockets on the address it is.
     Non-blocking, not inheritable, the caller's to close; a Unix path is the caller's to remove.
+    ``fd://N`` is duplicated, or with ``takes_over`` used itself.
     """
+
+def accept_queue(descriptor: int, family: int) -> AcceptQueue | None: ...
 
 # --- requests and answers (types written against the C API) ----------------------------------------
 
@@ -410,6 +415,9 @@ class Server:
     def metrics(self) -> list[_FamilyRow]: ...  # see millrace.metrics
     def socket_reports(self) -> list[SocketReport]: ...
     def accept_queues(self) -> list[QueueReport]: ...
+    def listening_descriptors(self) -> list[int]: ...  # bind by bind; the server's own
+    def leave_paths(self) -> None:
+        """Keep Unix paths when the sockets close: another process listens there."""
     def connections(self, most: int, seconds: float) -> tuple[list[ConnectionReport], int]: ...
     def journey(self) -> JourneySnapshot: ...
     def reset_journey(self) -> None: ...
@@ -504,7 +512,7 @@ class UdpServerOptions:
 
 def open_datagram_socket(
     bind: str, reuse_port: bool, options: SocketOptions, index: int
-) -> tuple[int, str]: ...
+) -> tuple[int, SocketReport]: ...
 def serve_datagrams(options: UdpServerOptions, target: Any) -> Server: ...
 def serve_datagram_coroutine(options: UdpServerOptions, target: Any) -> Server: ...
 def serve_datagram_echo(options: UdpServerOptions, target: Any) -> Server: ...

@@ -292,8 +292,8 @@ class App:
         """Answer GET of a path with the server's metrics, as Prometheus reads them.
 
         It makes the server count requests by method, status and route. The answer is collected
-        and written natively, on the connection's loop; where there are worker processes, the sum
-        over all of them comes from the supervisor. `Server.metrics` gives the same as values.
+        and written natively, on the connection's loop; where there are worker processes, or other
+        interpreters, it is the sum over all of them. `Server.metrics` gives the same as values.
         Middleware does not see it. Where others may not read it, let a second server on another
         address answer with ``millrace.metrics.render(server.metrics())`` instead.
 

@@ -26,6 +26,7 @@ from millrace.limits import Limits
 from millrace.logs import configure_logging
 from millrace.server import Server
 from millrace.sockets import read_socket_options
+from millrace.supervisor.handover import foreign_binds
 
 __all__ = ["main"]
 
@@ -83,8 +84,8 @@ def main(argv: Sequence[str]) -> int:
                 log_config=options.log_config,
                 error_log=options.error_log,
             )
-            handed_over = inherited or cli_operating.handed_over()
-            if handed_over and named and not inherited:
+            handed_over = inherited or cli_operating.handed_over() or foreign_binds(os.environ)
+            if handed_over and named and not inherited and not foreign_binds(os.environ):
                 parser.error(f"{named[0]} and the sockets of LISTEN_FDS exclude each other: "
                              "leave one out")  # fmt: skip
             binds = cli_operating.prepare(options, handed_over or _binds(options), stack)
@@ -93,7 +94,8 @@ def main(argv: Sequence[str]) -> int:
         app = process.find_app(options.app, app_dir=options.app_dir, factory=options.factory)
         server = _server(parser, options, app, binds)
         if inherited:
-            process.serve(server, deaf_to=reload.HEARD_BY_RELOADER)
+            deaf_to, is_replaced = reload.HEARD_BY_RELOADER, reload.is_replaced
+            process.serve(server, deaf_to=deaf_to, is_replaced=is_replaced)
         else:
             process.serve(server)
     return 0

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
-from typing import overload
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Protocol, overload
 
 from millrace import _core, human
 from millrace.tables import ShownAsTable, TextTable
 
-__all__ = ["AcceptQueue", "AcceptQueues", "Connection", "Connections", "TcpInfo"]
+__all__ = [
+    "AcceptQueue",
+    "AcceptQueues",
+    "Connection",
+    "Connections",
+    "QueueReport",
+    "TcpInfo",
+    "as_message",
+    "from_engine",
+    "from_messages",
+]
+
+
+class QueueReport(Protocol):
+    """What waits at one listening socket, as the engine tells it."""
+
+    @property
+    def endpoint(self) -> str:
+        """Where it listens."""
+
+    @property
+    def queue(self) -> _core.AcceptQueue | None:
+        """None where the kernel does not say."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +57,7 @@ class AcceptQueues(ShownAsTable, Sequence[AcceptQueue]):
     """
 
     def __init__(
-        self, reports: list[_core.QueueReport], counters: _core.ListenCounters | None
+        self, reports: Sequence[QueueReport], counters: _core.ListenCounters | None
     ) -> None:
         self._queues = tuple(
             AcceptQueue(one.endpoint, one.queue.depth, one.queue.limit)
@@ -106,6 +129,8 @@ class Connection:
     ``"idle"``, ``"answering"`` (a request has come whose answer is not complete) or ``"sending"``
     (complete, and waiting for the peer). ``age`` is in seconds, ``requests`` counts those that have
     come, ``unsent_bytes`` those the kernel has not taken yet. ``tcp_info`` is None on Unix sockets.
+    ``pid`` is the process that owns it, ``interpreter`` the number of its interpreter, from 1, with
+    `millrace.patterns.subinterpreters`. ``loop`` counts within one of these.
     """
 
     id: int
@@ -116,17 +141,24 @@ class Connection:
     state: str
     unsent_bytes: int
     tcp_info: TcpInfo | None
+    pid: int
+    interpreter: int | None = None
 
 
 class Connections(ShownAsTable, Sequence[Connection]):
     """The connections that were open when the loops were asked.
 
-    ``silent_loops`` counts loops that did not answer in time: a handler blocks them.
+    ``silent_loops`` counts loops that did not answer in time: a handler blocks them. ``silent``
+    names worker processes and interpreters that did not answer at all, such as
+    ``"worker 1 (pid 4242)"``; their connections are missing.
     """
 
-    def __init__(self, reports: list[_core.ConnectionReport], silent_loops: int) -> None:
-        self._connections = tuple(map(_connection, reports))
+    def __init__(
+        self, rows: Iterable[Connection], silent_loops: int = 0, silent: Iterable[str] = ()
+    ) -> None:
+        self._connections = tuple(rows)
         self.silent_loops = silent_loops
+        self.silent = tuple(silent)
 
     @overload
     def __getitem__(self, index: int) -> Connection: ...
@@ -142,15 +174,46 @@ class Connections(ShownAsTable, Sequence[Connection]):
         return iter(self._connections)
 
     def _table(self) -> TextTable:
-        headings = ("peer", "state", "loop", "age", "requests", "in", "out", "rtt", "cwnd",
+        owner = self._owner_columns()
+        headings = ("peer", "state", *owner, "loop", "age", "requests", "in", "out", "rtt", "cwnd",
                     "unacked", "resent", "not sent")  # fmt: skip
         table = TextTable("Connections", headings, 2)
         for one in self._connections:
-            table.add(one.peer, one.state, str(one.loop), human.duration(one.age),
-                      human.count(one.requests), *_tcp_cells(one.tcp_info))  # fmt: skip
+            table.add(one.peer, one.state, *(str(getattr(one, name)) for name in owner),
+                      str(one.loop), human.duration(one.age), human.count(one.requests),
+                      *_tcp_cells(one.tcp_info))  # fmt: skip
         if self.silent_loops:
             table.notes.append(f"{self.silent_loops} loops did not answer: a handler blocks them.")
+        if self.silent:
+            table.notes.append(f"No answer in time, so missing here: {', '.join(self.silent)}.")
         return table
+
+    def _owner_columns(self) -> list[str]:
+        """Columns that say whose a connection is, where that is not plain."""
+        if any(one.interpreter is not None for one in self._connections):
+            return ["interpreter"]
+        return ["pid"] if any(one.pid != os.getpid() for one in self._connections) else []
+
+
+def from_engine(reports: Iterable[_core.ConnectionReport], silent_loops: int) -> Connections:
+    """Return what the engine of this process told."""
+    return Connections(map(_connection, reports), silent_loops)
+
+
+def as_message(found: Connections) -> dict[str, Any]:
+    """Return connections as JSON can say them."""
+    return {"rows": [asdict(one) for one in found], "silent_loops": found.silent_loops}
+
+
+def from_messages(messages: Iterable[Mapping[str, Any]], silent: Iterable[str]) -> Connections:
+    """Put together what `as_message` made elsewhere; ``silent`` names who made nothing."""
+    rows, silent_loops = [], 0
+    for message in messages:
+        silent_loops += message["silent_loops"]
+        for row in message["rows"]:
+            tcp = row["tcp_info"]
+            rows.append(Connection(**{**row, "tcp_info": tcp and TcpInfo(**tcp)}))
+    return Connections(rows, silent_loops, silent)
 
 
 def _connection(report: _core.ConnectionReport) -> Connection:
@@ -159,7 +222,7 @@ def _connection(report: _core.ConnectionReport) -> Connection:
     if tcp is not None:
         info = TcpInfo(**{field.name: getattr(tcp, field.name) for field in fields(TcpInfo)})
     return Connection(report.id, report.peer, report.loop, report.age, report.requests,
-                      report.state, report.unsent_bytes, info)  # fmt: skip
+                      report.state, report.unsent_bytes, info, os.getpid())  # fmt: skip
 
 
 def _tcp_cells(info: TcpInfo | None) -> tuple[str, ...]:

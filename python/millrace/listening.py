@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +27,8 @@ def opened(
 ) -> Iterator[list[str]]:
     """Open what a `Server` with these options would, as ``fd://`` addresses for it.
 
-    At the end the sockets are closed and the Unix paths that were made are removed.
+    At the end the sockets are closed. Unix paths that were made are removed, unless a successor
+    listens there by then.
 
     Raises
     ------
@@ -55,16 +57,24 @@ def _open(
     options = socket_options.to_engine(count)
     wanted = backlog or socket_options.backlog or _core.ServerOptions().backlog
     found: list[int] = []
+    if bind.startswith("unix:") and not bind.startswith("unix:@"):
+        stack.callback(_remove, Path(bind.removeprefix("unix:")))  # after it has been closed
     for index in range(count):
-        descriptor, bind = _core.open_listening_socket(bind, wanted, count > 1, options, index)
+        descriptor, report = _core.open_listening_socket(bind, wanted, count > 1, options, index)
+        bind = report.endpoint
         stack.callback(os.close, descriptor)
         found.append(descriptor)
-    if bind.startswith("unix:") and not bind.startswith("unix:@"):
-        stack.callback(_remove, Path(bind.removeprefix("unix:")))
     return f"fd://{','.join(map(str, found))}"
 
 
 def _remove(path: Path) -> None:
-    # The folder may be root's, who this process was; a path that is left is replaced by the next.
-    with contextlib.suppress(OSError):
-        path.unlink()
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)  # its queue may be full
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            # The folder may be root's, who this process was; what is left is replaced by the next.
+            with contextlib.suppress(OSError):
+                path.unlink()
+        except OSError:
+            pass  # a successor's, or gone

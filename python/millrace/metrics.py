@@ -10,7 +10,7 @@ from millrace import _core, human
 from millrace.tables import ShownAsTable, TextTable
 
 if TYPE_CHECKING:
-    from millrace.server import Server
+    from millrace.sight import Sight
 
 __all__ = ["MEDIA_TYPE", "Family", "Metrics", "Sample", "collect", "merge", "render"]
 
@@ -119,7 +119,7 @@ class Metrics(ShownAsTable, Mapping[str, Family]):
         return table
 
 
-def collect(server: Server) -> Metrics:
+def collect(server: Sight) -> Metrics:
     """Return a server's metrics of this moment, or of its last run.
 
     Raises

@@ -85,6 +85,8 @@ class Monitor:
         What to look at.
     path:
         Where the socket goes, with mode 0600. One that nobody listens on any more is replaced.
+    takes_over:
+        A predecessor of this process listens there, until `start`.
 
     Raises
     ------
@@ -92,16 +94,20 @@ class Monitor:
         Another process listens there, or the path cannot be used.
     """
 
-    def __init__(self, server: Server, path: Path) -> None:
+    def __init__(self, server: Server, path: Path, *, takes_over: bool = False) -> None:
         self._server = server
         self._path = path
-        self._listener = _listen(path)
+        self._made = path.with_name(f"{path.name}.{os.getpid()}") if takes_over else path
+        self._listener = _listen(self._made)
+        self._inode = self._made.stat().st_ino
         self._accept_at: float | None = None  # while it pauses
         self._wake, self._waker = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="millrace monitor", daemon=True)
 
     def start(self) -> None:
         """Begin to answer; those who came earlier have waited."""
+        if self._made != self._path:
+            self._made = self._made.replace(self._path)
         self._thread.start()
 
     def close(self) -> None:
@@ -112,7 +118,8 @@ class Monitor:
         self._wake.close()
         self._listener.close()
         with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
+            if self._made.stat().st_ino == self._inode:  # not a successor's
+                self._made.unlink()
 
     def _run(self) -> None:
         with selectors.DefaultSelector() as selector:

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -126,12 +126,17 @@ def run(
     )
 
 
-def serve(server: Server, *, deaf_to: Collection[signal.Signals] = ()) -> None:
+def serve(
+    server: Server,
+    *,
+    deaf_to: Collection[signal.Signals] = (),
+    is_replaced: Callable[[], bool] = lambda: False,
+) -> None:
     """Start a server and keep it until a signal says to stop; exit with 3 where it cannot start.
 
-    SIGINT and SIGTERM stop it, SIGUSR1 opens its log files anew, and a service manager that asks
-    for it is notified; see ``docs/operating.md``. Where it has worker processes, SIGHUP replaces
-    them one by one and SIGUSR2 hands over to a new supervisor; see ``docs/processes.md``.
+    SIGINT and SIGTERM stop it, SIGUSR1 opens its log files anew, SIGUSR2 hands over to a new
+    process, and a service manager that asks for it is notified; see ``docs/operating.md``. Where it
+    has worker processes, SIGHUP replaces them one by one; see ``docs/processes.md``.
 
     Parameters
     ----------
@@ -139,9 +144,12 @@ def serve(server: Server, *, deaf_to: Collection[signal.Signals] = ()) -> None:
         One that does not run.
     deaf_to:
         Signals that somebody else hears in its place.
+    is_replaced:
+        Whether a signal that stops it makes room for another process with the same sockets.
     """
     notifier, before = Notifier(os.environ), predecessor()
-    with notifier, hear(deaf_to=deaf_to, also=Steering.signals(server)) as signals:
+    also = set(Steering.signals(server)) - {*deaf_to}
+    with notifier, hear(deaf_to=deaf_to, also=also) as signals:
         steering = Steering(server, notifier, signals.wake)
         with starting():
             if before is not None:
@@ -157,7 +165,8 @@ def serve(server: Server, *, deaf_to: Collection[signal.Signals] = ()) -> None:
             _live(signals, notifier, where, steering)
             watchdog.ask_no_more()
             notifier.stopping("requests under way may finish")
-            _stop(server, signals, steering.idle)
+            goes_on = steering.has_successor or is_replaced()
+            _stop(server, signals, "one_more" if goes_on else "close")
     if server.failure:
         sys.exit(START_FAILED)
     _log.info("stopped")

@@ -6,6 +6,7 @@ that a connection waits while one ends and the next begins, and none is refused.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -20,15 +21,26 @@ from millrace.listening import descriptors_of
 from millrace.logs import reopen_logs
 from millrace.signals import Signals, hear
 
-__all__ = ["HEARD_BY_RELOADER", "Watched", "inherited_binds", "is_available", "serve_and_watch"]
+__all__ = [
+    "HEARD_BY_RELOADER",
+    "Watched",
+    "inherited_binds",
+    "is_available",
+    "is_replaced",
+    "serve_and_watch",
+]
 
 _log = logging.getLogger("millrace.error")
 
-# Ctrl-C reaches both from a terminal, and the reloader makes a SIGTERM of it: once is enough.
-HEARD_BY_RELOADER = (signal.SIGINT,)
+# Ctrl-C reaches both from a terminal, and the reloader makes a SIGTERM of it: once is enough. And
+# there is no handing over to a new process: that is what the reloader does all the time.
+HEARD_BY_RELOADER = (signal.SIGINT, signal.SIGUSR2)
 
 # Tells a server that it is a reloader's, and where it listens.
 _VARIABLE = "_MILLRACE_RELOAD"
+
+# In a server of a reloader: the next one is about to serve on the same sockets.
+_has_changed = threading.Event()
 
 # How soon a change, a signal or the server's end is seen, at the latest.
 _GLANCE_S = 0.2
@@ -79,6 +91,11 @@ def inherited_binds(environment: MutableMapping[str, str]) -> list[str] | None:
     return binds
 
 
+def is_replaced() -> bool:
+    """Whether this server of a reloader stops because the next one takes its place."""
+    return _has_changed.is_set()
+
+
 def serve_and_watch(arguments: Sequence[str], binds: Sequence[str], watched: Watched) -> int:
     """Keep ``millrace serve`` running on listening sockets, anew after every change.
 
@@ -96,7 +113,7 @@ def serve_and_watch(arguments: Sequence[str], binds: Sequence[str], watched: Wat
     :
         The last server's exit code.
     """
-    with hear() as signals, _Changes(watched) as changes:
+    with hear(also=[signal.SIGUSR2]) as signals, _Changes(watched) as changes:
         signals.has_started = True
         folders = ", ".join(str(folder) for folder in watched.folders)
         _log.info("watching %s for changes of %s", folders, ", ".join(watched.include))
@@ -111,7 +128,7 @@ def serve_and_watch(arguments: Sequence[str], binds: Sequence[str], watched: Wat
                 server.pass_on(number)
             if names := changes.take():
                 _log.info("changed: %s; starting the server anew", ", ".join(names))
-                if server.stop(signals):
+                if server.stop(signals, is_replaced=True):
                     return server.code
                 server = _Child(arguments, binds)
             elif server.has_just_ended():
@@ -119,8 +136,10 @@ def serve_and_watch(arguments: Sequence[str], binds: Sequence[str], watched: Wat
 
 
 def _follow(lifeline: int) -> None:
-    """Stop this process when the reloader is gone, which nobody could stop otherwise."""
-    os.read(lifeline, 1)  # ends when the other side is closed
+    """Stop this process when another one takes its place, or the reloader is gone, so that nobody
+    could stop it otherwise."""
+    if os.read(lifeline, 1):  # nothing comes when the other side is closed
+        _has_changed.set()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -155,9 +174,13 @@ class _Child:
         if self._process.poll() is None:
             self._process.send_signal(number)
 
-    def stop(self, signals: Signals) -> bool:
+    def stop(self, signals: Signals, *, is_replaced: bool = False) -> bool:
         """Let it finish its requests; return whether a signal that came meanwhile says to stop."""
-        self.pass_on(signal.SIGTERM)
+        if is_replaced and self._process.poll() is None:
+            with contextlib.suppress(BrokenPipeError):  # it has just ended
+                os.write(self._lifeline, b"1")  # and so it knows why
+        else:
+            self.pass_on(signal.SIGTERM)
         must_stop = False
         while self._process.poll() is None:
             number = signals.get(_GLANCE_S)

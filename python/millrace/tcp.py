@@ -15,7 +15,7 @@ from millrace.handler_server import (
     is_coroutine_function,
     positive,
 )
-from millrace.sockets import SocketOptions, SocketReport
+from millrace.sockets import SocketOptions
 from millrace.supervisor.listeners import Layout
 from millrace.units import byte_count, seconds
 from millrace.waiting import Waiting
@@ -322,10 +322,6 @@ class TcpServer(HandlerServer):
         stream.low_water_bytes = stream.high_water_bytes // 4
         options.stream = stream
         self._options = options
-
-    def socket_report(self) -> SocketReport:
-        """Return what the kernel made of the socket options, in this run or the last one."""
-        return SocketReport(self._engine().socket_reports())
 
     def _make_engine(self) -> _core.Server:
         if self._handler is echo:

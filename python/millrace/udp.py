@@ -13,7 +13,7 @@ from millrace.handler_server import (
     is_coroutine_function,
     positive,
 )
-from millrace.sockets import SocketOptions, SocketReport
+from millrace.sockets import SocketOptions
 from millrace.supervisor.listeners import DatagramSockets, Layout
 from millrace.udp_client import AsyncUdpClient, UdpClient, UdpClientStats, udp_connect
 from millrace.units import byte_count
@@ -119,10 +119,6 @@ class UdpServer(HandlerServer):
             raise ValueError("socket option 'backlog' means nothing to UDP: leave it out")
         options.socket = wanted.to_engine(Layout.of(self._pattern).total)
         options.check()
-
-    def socket_report(self) -> SocketReport:
-        """Return what the kernel made of the socket options, in this run or the last one."""
-        return SocketReport(self._engine().socket_reports())
 
     def _make_engine(self) -> _core.Server:
         if self._handler is echo:

@@ -235,20 +235,21 @@ def test_a_port_that_was_in_use_is_taken_once_it_is_free(serve):
 
 
 def test_a_socket_is_opened_for_somebody_else(serve, tmp_path):
-    descriptor, where = _core.open_listening_socket("127.0.0.1:0", backlog=7)
+    descriptor, report = _core.open_listening_socket("127.0.0.1:0", backlog=7)
+    where = report.endpoint
     try:
         assert not os.get_inheritable(descriptor)
         assert not os.get_blocking(descriptor)
         assert serve(APP, bind=f"fd://{descriptor}").urls == [f"http://{where}"]
         again, same = _core.open_listening_socket("127.0.0.1:0", reuse_port=True)
-        third, also = _core.open_listening_socket(same, reuse_port=True)
-        assert also == same
+        third, also = _core.open_listening_socket(same.endpoint, reuse_port=True)
+        assert also.endpoint == same.endpoint
         os.close(again)
         os.close(third)
     finally:
         os.close(descriptor)
     path = tmp_path / "socket"
-    descriptor, where = _core.open_listening_socket(f"unix:{path}")
+    descriptor, report = _core.open_listening_socket(f"unix:{path}")
     os.close(descriptor)
-    assert where == f"unix:{path}"
+    assert report.endpoint == f"unix:{path}"
     assert path.exists()  # its owner's to remove

@@ -78,6 +78,20 @@ def test_a_change_starts_the_server_anew_and_no_connection_is_refused(watched, t
     assert set(answers) == {"one", "two", "three"}
 
 
+def test_a_connection_that_has_not_asked_yet_is_answered_before_the_server_ends(watched, tmp_path):
+    program = watched("--port", "0")
+    port = port_of(program)
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as client:
+        assert ask(port) == "one"  # and so the one that came before is accepted too
+        write(tmp_path, APP.format(word="two"))
+        program.line_with("changed: ")
+        program.line_with("stopping: ")
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        answer = b"".join(iter(lambda: client.recv(4096), b""))
+    assert answer.endswith(b"one")
+    assert port_of(program) == port
+
+
 def test_a_broken_edit_is_said_and_the_next_one_serves_who_waited(watched, tmp_path):
     program = watched("--port", "0")
     port = port_of(program)

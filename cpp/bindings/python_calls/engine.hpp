@@ -88,6 +88,8 @@ class Engine {
   std::vector<int> ports() const;
   std::vector<server::SocketReport> socket_reports() const;
   std::vector<server::QueueReport> accept_queues() const;
+  std::vector<int> listening_descriptors() const;  // see server::Service, as for the next one
+  void leave_paths();
 
   // All that are left stop, at interpreter exit: nothing calls Python after that.
   static void stop_all();

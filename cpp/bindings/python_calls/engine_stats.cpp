@@ -114,4 +114,12 @@ std::vector<server::QueueReport> Engine::accept_queues() const {
   return parts_ ? parts_->server->accept_queues() : std::vector<server::QueueReport>();
 }
 
+std::vector<int> Engine::listening_descriptors() const {
+  return parts_ ? parts_->server->listening_descriptors() : std::vector<int>();
+}
+
+void Engine::leave_paths() {
+  if (parts_) parts_->server->leave_paths();
+}
+
 }  // namespace millrace::python

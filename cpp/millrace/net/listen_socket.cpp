@@ -104,8 +104,8 @@ base::Result<ListenSocket> ListenSocket::open(const Endpoint& at, const Options&
 base::Status ListenSocket::adopt(const Endpoint& at, const Options& options) {
   if (auto fit = check_listening(at); !fit) return fit;
   auto const what = "cannot take over " + at.to_string();
-  mine_.is_inherited = true;
-  mine_.descriptor = ::fcntl(at.inherited, F_DUPFD_CLOEXEC, 0);
+  mine_.is_inherited = !options.takes_over;
+  mine_.descriptor = options.takes_over ? at.inherited : ::fcntl(at.inherited, F_DUPFD_CLOEXEC, 0);
   if (mine_.descriptor < 0) return system_error(errno, what);
   int const flags = ::fcntl(mine_.descriptor, F_GETFL);
   if (flags < 0 || ::fcntl(mine_.descriptor, F_SETFL, flags | O_NONBLOCK) < 0 ||
@@ -115,7 +115,11 @@ base::Status ListenSocket::adopt(const Endpoint& at, const Options& options) {
   // Whoever bound it has decided; our default is not a wish to report about.
   if (mine_.options.v6_only == SocketOptions{}.v6_only) mine_.options.v6_only.reset();
   set_options(SocketMoment::before_listen, *option_of(mine_.descriptor, SO_DOMAIN));
-  return learn(std::nullopt);
+  if (!options.takes_over) return learn(std::nullopt);
+  if (::listen(mine_.descriptor, options.backlog) < 0) return system_error(errno, what);
+  auto learnt = learn(options.backlog);
+  if (learnt && mine_.endpoint.is_path()) own_path(mine_.endpoint.host());
+  return learnt;
 }
 
 base::Status ListenSocket::bind(const Endpoint& at, const Options& options) {
@@ -130,19 +134,19 @@ base::Status ListenSocket::bind(const Endpoint& at, const Options& options) {
     return system_error(errno, what);
   set_options(SocketMoment::before_bind, at.family());
   if (::bind(mine_.descriptor, at.address(), at.size) < 0) return system_error(errno, what);
-  if (at.is_path()) take_path(at.host());
+  if (at.is_path()) own_path(at.host());
+  // bind(2) has given it what the umask left of it.
+  auto const mode = mine_.options.unix_mode;
+  if (at.is_path() && mode && ::chmod(at.host().c_str(), static_cast<mode_t>(*mode)) < 0)
+    mine_.refused.push_back({"unix_mode", errno});
   set_options(SocketMoment::before_listen, at.family());
   if (::listen(mine_.descriptor, options.backlog) < 0) return system_error(errno, what);
   return learn(options.backlog);
 }
 
-void ListenSocket::take_path(const std::string& path) {
+void ListenSocket::own_path(const std::string& path) {
   mine_.unlink_path = path;
   mine_.path_inode = inode_of(path).value_or(0);
-  // bind(2) has given it what the umask left of it.
-  auto const mode = mine_.options.unix_mode;
-  if (mode && ::chmod(path.c_str(), static_cast<mode_t>(*mode)) < 0)
-    mine_.refused.push_back({"unix_mode", errno});
 }
 
 void ListenSocket::set_options(SocketMoment moment, int family) {

@@ -31,6 +31,9 @@ class ListenSocket {
     bool reuse_port = false;
     // Which of those it is.
     std::size_t index = 0;
+    // What listens already is not duplicated but ours from now on, its Unix path too: a predecessor
+    // of this process has left it to us.
+    bool takes_over = false;
     SocketOptions socket;
   };
   // address_in_use, address_not_available, invalid_option, out_of_descriptors, io_error. A Unix
@@ -55,6 +58,8 @@ class ListenSocket {
   }
   // Gives the descriptor away, and with it the Unix path: nothing closes or unlinks them now.
   int release();
+  // Another process listens there from now on: the Unix path is its own.
+  void leave_path() { mine_.unlink_path.clear(); }
 
   // Acceptors that take from this socket now. Any thread.
   void join() const { acceptors_.fetch_add(1, std::memory_order_relaxed); }
@@ -78,7 +83,7 @@ class ListenSocket {
     std::uint64_t path_inode = 0;  // of the path as we made it
   };
   base::Status bind(const Endpoint& at, const Options& options);
-  void take_path(const std::string& path);
+  void own_path(const std::string& path);
   base::Status adopt(const Endpoint& at, const Options& options);
   void set_options(SocketMoment moment, int family);
   base::Status learn(std::optional<int> backlog);

@@ -41,6 +41,18 @@ std::vector<QueueReport> Host::accept_queues() const {
   return queues;
 }
 
+std::vector<int> Host::listening_descriptors() const {
+  std::lock_guard const guard(sockets_lock_);
+  std::vector<int> descriptors;
+  for (auto const& socket : sockets_) descriptors.push_back(socket.descriptor());
+  return descriptors;
+}
+
+void Host::leave_paths() {
+  std::lock_guard const guard(sockets_lock_);
+  for (auto& socket : sockets_) socket.leave_path();
+}
+
 // Which loops accept, and from which socket, is the pattern's first answer.
 base::Status Host::accept() {
   auto const kind = options_.recipe.accept;

@@ -61,6 +61,8 @@ class Host final : public Service {
   const std::vector<net::Endpoint>& endpoints() const override { return endpoints_; }
   std::vector<SocketReport> socket_reports() const override { return reports_; }
   std::vector<QueueReport> accept_queues() const override;
+  std::vector<int> listening_descriptors() const override;
+  void leave_paths() override;
   Loops& loops() override { return loops_; }
   const Loops& loops() const { return loops_; }
   const exec::Recipe& recipe() const override { return options_.recipe; }

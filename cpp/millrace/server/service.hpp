@@ -47,6 +47,10 @@ class Service {
   virtual std::vector<SocketReport> socket_reports() const { return {}; }
   // One per listening socket; none when it has stopped accepting. Any thread.
   virtual std::vector<QueueReport> accept_queues() const { return {}; }
+  // The listening sockets, bind by bind, for a successor of this process: theirs until they close.
+  virtual std::vector<int> listening_descriptors() const { return {}; }
+  // A successor listens from now on: Unix paths stay when the sockets close.
+  virtual void leave_paths() {}
   virtual std::size_t connections() const { return 0; }  // any thread
   // Handlers' work under way. Any thread.
   virtual std::size_t in_flight() const = 0;

@@ -16,6 +16,8 @@ import traceback
 from typing import Any
 
 from millrace import process
+from millrace.connections import as_message
+from millrace.supervisor.fleet_metrics import FleetMetrics
 from millrace.supervisor.kinds import KINDS, Kind
 from millrace.supervisor.log_lines import Forwarder
 from millrace.supervisor.luggage import unpack
@@ -38,6 +40,21 @@ _kind: Kind
 _server: Any = None  # of that kind
 _logs = Forwarder()
 _has_left = threading.Event()
+_calls_fd = -1  # wakes those outside
+_wants_metrics = threading.Event()
+
+
+def _call() -> None:
+    if _calls_fd >= 0:
+        os.eventfd_write(_calls_fd, 1)
+
+
+def _ask_for_metrics() -> None:
+    _wants_metrics.set()
+    _call()
+
+
+_metrics = FleetMetrics(ask=_ask_for_metrics)
 
 
 def start(packed: bytes) -> bytes:
@@ -49,24 +66,28 @@ def start(packed: bytes) -> bytes:
             logging.getLogger(name or None).setLevel(level)
         logging.getLogger().addHandler(_logs)
         _kind = KINDS[luggage.kind]
-        _server = _kind.make(luggage, luggage.options, None).start()
+        _server = _kind.make(luggage, luggage.options, _metrics.answer).start()
     except BaseException as error:
         trace = "".join(traceback.format_exception(error))
         failure = {"failed": _why(error), "traceback": trace, "log": _logs.take()}
         return json.dumps(failure).encode()
-    return _report()
+    return json.dumps(_report()).encode()
 
 
 def obey(words: bytes) -> bytes:
     """Do what the JSON object says, and return a report as JSON."""
+    global _calls_fd
     message: dict[str, Any] = json.loads(words)
     server = _server
     assert server is not None
     if "leave" in message:
         logging.getLogger("millrace.error").addFilter(lambda record: record.module != "drain")
         threading.Thread(target=_leave, args=[message["leave"]], name="millrace-leave").start()
-    elif "tell_logs" in message:
-        _logs.on_record = lambda: os.eventfd_write(message["tell_logs"], 1)
+    elif "call" in message:
+        _calls_fd, _logs.on_record = message["call"], _call
+        _call()  # for what happened before
+    elif "metrics" in message:
+        _metrics.tell(message["metrics"])
     elif "hurry" in message:
         server.hurry()
     elif "wait" in message:
@@ -75,7 +96,13 @@ def obey(words: bytes) -> bytes:
         server.reset_journey()
     elif "reopen_logs" in message:
         server.reopen_logs()
-    return _report(names="under_way" in message)
+    report = _report()
+    if "under_way" in message:
+        report["under_way"] = server._last_core().under_way(_MOST_NAMED, _NAMES_S)[0]
+    elif "connections" in message:
+        found = server.connections(most=message["connections"], timeout=message["seconds"])
+        report["connections"] = as_message(found)
+    return json.dumps(report).encode()
 
 
 def end(_: bytes) -> bytes:
@@ -96,18 +123,19 @@ def _leave(idle: Any) -> None:
         _has_left.set()
 
 
-def _report(*, names: bool = False) -> bytes:
+def _report() -> dict[str, Any]:
     assert _server is not None
     core = _server._last_core()
-    report = {
+    if wants_metrics := _wants_metrics.is_set():
+        _wants_metrics.clear()
+    return {
         "has_left": _has_left.is_set(),
         "stats": dict(_server.stats()),
         "journey": journey_message(core.journey()),
         "metrics": core.metrics(),
         "log": _logs.take(),
-        "under_way": core.under_way(_MOST_NAMED, _NAMES_S)[0] if names else [],
+        "wants_metrics": wants_metrics,
     }
-    return json.dumps(report).encode()
 
 
 def _why(error: BaseException) -> str:

@@ -8,13 +8,15 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from functools import reduce
 from typing import Any, Literal
 
 from millrace import _core
+from millrace.connections import Connections, QueueReport, from_messages
 from millrace.supervisor import totals
-from millrace.supervisor.listeners import Listeners
+from millrace.supervisor.listeners import Lent, Listeners
 from millrace.supervisor.log_lines import replay
 
 __all__ = ["Interpreters"]
@@ -25,6 +27,9 @@ _INSIDE = "millrace.subinterpreters.inside"
 
 # How long one wait inside an interpreter takes; it hears nothing else meanwhile.
 _SLICE_S = 0.05
+
+# How long an interpreter has to answer a question; of one that does not, the last report counts.
+_ANSWER_S = 1.0
 
 # CPython sets up modules of its own without a lock when interpreters import them: one at a time.
 _starting = threading.Lock()
@@ -53,9 +58,10 @@ class Interpreters:
         self._pack = pack
         self._members: list[_Member] = []
         self._is_leaving = False
+        self._keeps_paths = False  # a successor of this process serves there
         self._endpoints: list[str] = []
-        self._logs_fd = -1  # an eventfd: somebody has log lines for us
-        self._replaying: threading.Thread | None = None
+        self._calls_fd = -1  # an eventfd: somebody has log lines for us, or wants all metrics
+        self._hearing: threading.Thread | None = None
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -75,16 +81,14 @@ class Interpreters:
         for number in range(1, self._count + 1):
             luggage = self._pack(self._listeners.options_of(number - 1))
             with _starting:
-                member = _Member()
+                member = _Member(number)
                 self._members.append(member)
-                member.start(number, luggage)
-        self._logs_fd = os.eventfd(0, os.EFD_CLOEXEC)
-        self._replaying = threading.Thread(
-            target=self._replay_logs, name="millrace-logs", daemon=True
-        )
-        self._replaying.start()
+                member.start(luggage)
+        self._calls_fd = os.eventfd(0, os.EFD_CLOEXEC)
+        self._hearing = threading.Thread(target=self._hear, name="millrace-hear", daemon=True)
+        self._hearing.start()
         for member in self._members:
-            member.tell({"tell_logs": self._logs_fd})
+            member.tell({"call": self._calls_fd})
 
     def accept(self) -> None:
         """Do nothing: each interpreter accepts once it is ready."""
@@ -107,11 +111,8 @@ class Interpreters:
 
     def under_way(self, most: int, seconds: float) -> tuple[list[tuple[str, float]], int]:
         """Return what the engine's own server does, of all interpreters."""
-        for member in self._members:
-            member.tell({"under_way": True})
-        rows = [
-            (what, since) for member in self._members for what, since in member.report["under_way"]
-        ]
+        told, _ = self._ask({"under_way": True}, seconds)
+        rows = [(what, since) for report in told for what, since in report["under_way"]]
         return sorted(rows, key=lambda row: row[1])[:most], 0
 
     def wait_for_end(self, seconds: float, hurried: Callable[[], bool]) -> None:
@@ -131,12 +132,12 @@ class Interpreters:
             self._wait(_SLICE_S, "in_flight")
         for member in self._members:
             member.end()
-        if self._replaying is not None:
-            os.eventfd_write(self._logs_fd, 1)  # there is nobody left to ask
-            self._replaying.join()
-            os.close(self._logs_fd)
-            self._replaying = None
-        self._listeners.close()
+        if self._hearing is not None:
+            os.eventfd_write(self._calls_fd, 1)  # there is nobody left to hear
+            self._hearing.join()
+            os.close(self._calls_fd)
+            self._hearing = None
+        self._listeners.close(keep_paths=self._keeps_paths)
 
     def forget(self) -> None:
         """In the child of a fork: there is nothing to do, the interpreters are the parent's."""
@@ -164,9 +165,31 @@ class Interpreters:
         return totals.JourneySum.of(one["journey"] for one in self._reports())
 
     def metrics(self) -> list[Any]:
-        """Return the metrics of all interpreters, added up."""
-        reports = self._reports()
-        return _core.merge_metrics([one["metrics"] for one in reports])
+        """Return the metrics of all interpreters, added up; those of the process once."""
+        families = [one["metrics"] for one in self._reports()]
+        others = [[row for row in more if not row[0].startswith("process_")] for more in families]
+        return _core.merge_metrics([*families[:1], *others[1:]])
+
+    def connections(self, most: int, seconds: float) -> Connections:
+        """Return the connections of all interpreters; one that does not say in time is named."""
+        told, silent = self._ask({"connections": most, "seconds": seconds}, seconds + _ANSWER_S)
+        return from_messages((report["connections"] for report in told), silent)
+
+    def accept_queues(self) -> Sequence[QueueReport]:
+        """Return what waits at each listening socket, whoever accepts from it."""
+        return self._listeners.accept_queues()
+
+    def socket_reports(self) -> list[_core.SocketReport]:
+        """Return what became of the options of each listening socket."""
+        return self._listeners.reports
+
+    def lent(self) -> Lent:
+        """Return every listening descriptor, for a successor of this process."""
+        return self._listeners.all()
+
+    def leave_paths(self) -> None:
+        """Let Unix paths stay at the end: a successor of this process serves there."""
+        self._keeps_paths = True
 
     def reopen_logs(self) -> None:
         """Open the access logs anew, in every interpreter."""
@@ -179,16 +202,36 @@ class Interpreters:
             member.tell({"reset_journey": True})
 
     def _reports(self) -> list[dict[str, Any]]:
-        for member in self._members:
-            member.tell({})
+        self._ask({}, _ANSWER_S)
         return [member.report for member in self._members if member.report]
 
-    def _replay_logs(self) -> None:
-        """On a thread of its own: let the logging of this interpreter have what the others log."""
+    def _ask(
+        self, words: dict[str, Any], patience: float
+    ) -> tuple[list[dict[str, Any]], list[str]]:
+        """Say something to all at the same time.
+
+        Returns the reports that come in time, and the names of those that owe one.
+        """
+        asked = [(member, member.ask(words, patience)) for member in self._members]
+        wait([report for _, report in asked], patience)
+        told = [report.result() for _, report in asked if report.done()]
+        silent = [f"interpreter {one.number}" for one, report in asked if not report.done()]
+        return [report for report in told if report is not None], silent
+
+    def _hear(self) -> None:
+        """On a thread of its own: do what the interpreters wake us for.
+
+        The logging of this interpreter gets what they log, and who was asked for metrics gets those
+        of all, which are asked for after the question came.
+        """
         while not all(member.has_ended for member in self._members):
-            os.eventfd_read(self._logs_fd)
-            for member in self._members:
-                member.tell({})
+            os.eventfd_read(self._calls_fd)
+            self._reports()
+            curious = [member for member in self._members if member.take_question()]
+            if curious:
+                text = _core.render_metrics(self.metrics())
+                for member in curious:
+                    member.ask({"metrics": text}, threading.TIMEOUT_MAX)  # it must hear
 
     def _leave(self, idle: Literal["close", "one_more"]) -> None:
         if not self._is_leaving:
@@ -207,19 +250,21 @@ class Interpreters:
 class _Member:
     """One interpreter, and what it last told."""
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
+        self.number = number  # from 1
         self.report: dict[str, Any] = {}
+        self._is_curious = False  # it wants the metrics of all
         self._interpreter: _core.Interpreter | None = _core.Interpreter(sys.path)
         self._lock = threading.Lock()
 
-    def start(self, number: int, luggage: bytes) -> None:
+    def start(self, luggage: bytes) -> None:
         """Serve; raises RuntimeError with the reason where it cannot."""
         assert self._interpreter is not None
         told = json.loads(self._interpreter.call(_INSIDE, "start", luggage))
         _replay(told)
         if "failed" in told:
-            _log.debug("interpreter %d cannot start:\n%s", number, told["traceback"])
-            raise RuntimeError(f"interpreter {number} cannot start: {told['failed']}")
+            _log.debug("interpreter %d cannot start:\n%s", self.number, told["traceback"])
+            raise RuntimeError(f"interpreter {self.number} cannot start: {told['failed']}")
         self.report = told
 
     @property
@@ -235,11 +280,49 @@ class _Member:
     def tell(self, words: dict[str, Any]) -> None:
         """Say something to it, and keep its report. Nothing where it has left."""
         with self._lock:
-            if self._interpreter is not None and not self.has_left:
-                self.report = json.loads(
-                    self._interpreter.call(_INSIDE, "obey", json.dumps(words).encode())
-                )
-                _replay(self.report)
+            self._tell(words)
+
+    def ask(self, words: dict[str, Any], patience: float) -> Future[dict[str, Any] | None]:
+        """Say something to it on another thread, as it may be busy; None where it has left.
+
+        Where even the words before these wait longer than `patience`, in seconds, there is no
+        answer, and the future never done.
+        """
+        answer: Future[dict[str, Any] | None] = Future()
+        if self.has_left:
+            answer.set_result(None)
+            return answer
+
+        def ask() -> None:
+            if self._lock.acquire(timeout=patience):
+                try:
+                    answer.set_result(self._tell(words))
+                except BaseException as error:
+                    answer.set_exception(error)
+                finally:
+                    self._lock.release()
+
+        threading.Thread(target=ask, name=f"millrace-ask-{self.number}", daemon=True).start()
+        return answer
+
+    def take_question(self) -> bool:
+        """Whether it wants the metrics of all; once each time."""
+        if was_curious := self._is_curious:
+            self._is_curious = False
+        return was_curious
+
+    def _tell(self, words: dict[str, Any]) -> dict[str, Any] | None:
+        if self._interpreter is None or self.has_left:
+            return None
+        report: dict[str, Any] = json.loads(
+            self._interpreter.call(_INSIDE, "obey", json.dumps(words).encode())
+        )
+        _replay(report)
+        self._is_curious |= report["wants_metrics"]
+        for row in report["connections"]["rows"] if "connections" in report else ():
+            row["interpreter"] = self.number
+        self.report = report
+        return report
 
     def end(self) -> None:
         """End the interpreter, which has left."""

@@ -1,8 +1,8 @@
-"""How one supervisor hands its sockets over to the next: a new binary, without a gap.
+"""How one process hands its sockets over to the next: a new binary, without a gap.
 
 The old process starts the new one with its own command line, and passes the listening descriptors
-on. The new one starts its workers on them, and says when all of them accept; only then the old one
-lets its workers leave. If the new one does not come up, the old one serves on.
+on. The new one serves on them, with workers where it has some, and says when it accepts; only then
+the old one leaves. If the new one does not come up, the old one serves on.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from millrace.errors import WorkerFailed
 from millrace.supervisor.listeners import Lent
 
-__all__ = ["Predecessor", "predecessor", "start_successor"]
+__all__ = ["Predecessor", "foreign_binds", "predecessor", "start_successor"]
 
 # Holds the descriptors, and the pipe on which a successor says that it serves.
 VARIABLE = "MILLRACE_HANDOVER"
 
-# What a successor gets beyond the start_timeout of its workers, to import what it needs.
+# What a successor gets beyond the time to start, to import what it needs.
 _BEYOND_S = 30.0
 
 # How long one wait takes, so that a successor that has ended is noticed.
@@ -39,9 +39,19 @@ class Predecessor:
     pipe: int
 
     def say_ready(self) -> None:
-        """Tell it that all workers accept; it leaves then."""
+        """Tell it that this one accepts; it leaves then."""
         os.write(self.pipe, b"1")
         os.close(self.pipe)
+
+
+def foreign_binds(environment: Mapping[str, str]) -> list[str]:
+    """Return where a successor listens whose predecessor got its sockets from somebody else.
+
+    That one has them no more to give: a service manager, or this program itself while it was root.
+    """
+    text = environment.get(VARIABLE)
+    binds = [key.partition(" ")[2] for key in json.loads(text)["listeners"]] if text else []
+    return binds if all(bind.startswith("fd://") for bind in binds) else []
 
 
 def predecessor() -> Predecessor | None:
@@ -91,6 +101,4 @@ def _await(process: subprocess.Popen[bytes], pipe: int, patience: float) -> None
             break
     process.kill()
     code = process.wait()
-    raise WorkerFailed(
-        f"the new supervisor (pid {process.pid}) does not serve: it ended with {code}"
-    )
+    raise WorkerFailed(f"the new process (pid {process.pid}) does not serve: it ended with {code}")

@@ -9,18 +9,35 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from millrace import _core
 from millrace.patterns import MultiProcess, Pattern, Subinterpreters
 
-__all__ = ["DatagramSockets", "Layout", "Lent", "Listeners"]
+__all__ = [
+    "DatagramSockets",
+    "Layout",
+    "Lent",
+    "Listeners",
+    "lent_by_engine",
+    "taken_over",
+]
 
 # Which descriptors listen on which address, as the addresses were written.
 Lent = dict[str, list[int]]
+
+
+@dataclass(frozen=True)
+class _Queue:
+    """What waits at one of them."""
+
+    endpoint: str
+    queue: _core.AcceptQueue | None
 
 
 @dataclass(frozen=True)
@@ -55,7 +72,10 @@ class Layout:
 
 
 class Listeners:
-    """Every listening socket of a server, from `open` to `close`. One thread."""
+    """Every listening socket of a server, from `open` to `close`.
+
+    One thread, except for what says otherwise.
+    """
 
     def __init__(
         self,
@@ -71,7 +91,10 @@ class Listeners:
         self._layout = layout
         self._inherited = dict(inherited)  # once
         self._sockets: dict[str, list[socket.socket]] = {}
+        self._coming_and_going = threading.Lock()
         self.endpoints: list[str] = []
+        # What became of the options of each, in the last run as well.
+        self.reports: list[_core.SocketReport] = []
 
     def open(self) -> None:
         """Open all of them, or take over those that a predecessor left for us.
@@ -82,17 +105,12 @@ class Listeners:
             An address cannot be listened on; nothing is left open.
         """
         try:
-            wanted = [f"{place} {bind}" for place, bind in enumerate(self._binds)]
-            if self._inherited and sorted(self._inherited) != sorted(wanted):
-                raise ValueError(
-                    f"the sockets handed over are for {', '.join(self._inherited)}, and not for "
-                    f"{', '.join(wanted)}: stop the old process and start this one anew"
-                )
-            for place, bind in enumerate(self._binds):
-                # The same text may stand there twice, as "127.0.0.1:0" does for two free ports.
-                key = f"{place} {bind}"
-                self._sockets[key] = [_adopt(fd) for fd in self._inherited.pop(key, [])]
-                self._fill(bind, self._sockets[key])
+            _check_inherited(self._inherited, self._binds)
+            with self._coming_and_going:
+                self.reports.clear()
+                for key, bind in _keys(self._binds).items():
+                    self._sockets[key] = []
+                    self._fill(self._sockets[key], bind, self._inherited.pop(key, []))
         except BaseException:
             self.close()
             raise
@@ -110,37 +128,57 @@ class Listeners:
         return {key: [one.fileno() for one in row] for key, row in self._sockets.items()}
 
     def close(self, *, keep_paths: bool = False) -> None:
-        """Close them; Unix paths are removed, unless somebody else serves there from now on."""
-        for row in self._sockets.values():
-            for one in row:
-                path = one.getsockname() if one.family == socket.AF_UNIX else None
-                one.close()
-                if isinstance(path, str) and path and not keep_paths:
-                    with contextlib.suppress(OSError):
-                        Path(path).unlink()
-        self._sockets.clear()
-        self.endpoints.clear()
+        """Close them; Unix paths that we made are removed, unless somebody else serves there."""
+        with self._coming_and_going:
+            for key, row in self._sockets.items():
+                for one in row:
+                    path = one.getsockname() if one.family == socket.AF_UNIX else None
+                    one.close()
+                    is_ours = " fd://" not in key and not keep_paths
+                    if is_ours and isinstance(path, str) and path:
+                        with contextlib.suppress(OSError):
+                            Path(path).unlink()
+            self._sockets.clear()
+            self.endpoints.clear()
 
-    def _fill(self, bind: str, row: list[socket.socket]) -> None:
-        if not row and bind.startswith("fd://"):
-            row += [_adopt(os.dup(int(text))) for text in bind.removeprefix("fd://").split(",")]
-        if bind.startswith("fd://") and len(row) != self._layout.total:
+    def accept_queues(self) -> list[_Queue]:
+        """Return what waits at each socket, once however many accept from it. Any thread."""
+        with self._coming_and_going:
+            return [
+                _Queue(_endpoint(one), _core.accept_queue(one.fileno(), one.family))
+                for row in self._sockets.values()
+                for one in row
+            ]
+
+    def _fill(self, row: list[socket.socket], bind: str, inherited: Sequence[int]) -> None:
+        total, at_hand = self._layout.total, list(inherited)
+        if not at_hand and bind.startswith("fd://"):
+            at_hand = [int(text) for text in bind.removeprefix("fd://").split(",")]
+        if bind.startswith("fd://") and len(at_hand) != total:
             raise ValueError(
-                f"{bind!r} has {len(row)} of the {self._layout.total} sockets that the pattern "
+                f"{bind!r} has {len(at_hand)} of the {total} sockets that the pattern "
                 "needs for an address: name as many (fd://3,4,...), or take a pattern whose "
                 "processes and loops share one, such as multi_process with listener='shared'"
             )
-        if row:
-            self.endpoints.append(_endpoint(row[0]))
-        while len(row) < self._layout.total:
-            fd, where = self._open_one(bind if not row else self.endpoints[-1], len(row))
+        while len(row) < max(total, len(at_hand)):
+            is_at_hand = len(row) < len(at_hand)
+            # The port that the kernel chose for the first one is everybody's.
+            place = bind if not row else self.endpoints[-1]
+            fd, report = self._open_one(
+                f"fd://{at_hand[len(row)]}" if is_at_hand else place,
+                len(row),
+                takes_over=is_at_hand and bool(inherited),
+            )
             if not row:
-                self.endpoints.append(where)
+                self.endpoints.append(report.endpoint)
             row.append(_adopt(fd))
+            self.reports.append(report)
 
-    def _open_one(self, bind: str, index: int) -> tuple[int, str]:
+    def _open_one(
+        self, bind: str, index: int, *, takes_over: bool
+    ) -> tuple[int, _core.SocketReport]:
         return _core.open_listening_socket(
-            bind, self._backlog, self._layout.reuse_port, self._options, index
+            bind, self._backlog, self._layout.reuse_port, self._options, index, takes_over
         )
 
     def _of(self, slot: int) -> list[list[int]]:
@@ -165,8 +203,45 @@ class DatagramSockets(Listeners):
         counts_losses = self._layout.per_process or slot == 0
         return super().options_of(slot) | {"counts_losses": counts_losses}
 
-    def _open_one(self, bind: str, index: int) -> tuple[int, str]:
+    def _open_one(
+        self, bind: str, index: int, *, takes_over: bool
+    ) -> tuple[int, _core.SocketReport]:
         return _core.open_datagram_socket(bind, self._layout.reuse_port, self._options, index)
+
+
+def lent_by_engine(binds: Sequence[str], pattern: Pattern, descriptors: Sequence[int]) -> Lent:
+    """Return the listening descriptors of a server of one process by their addresses."""
+    left, per_address = iter(descriptors), Layout.of(pattern).total
+    counts = [bind.count(",") + 1 if bind.startswith("fd://") else per_address for bind in binds]
+    return {key: list(islice(left, n)) for key, n in zip(_keys(binds), counts, strict=True)}
+
+
+def taken_over(binds: Sequence[str], inherited: Mapping[str, list[int]]) -> list[str]:
+    """Return addresses as they are for who takes over the sockets of a predecessor, if it has one.
+
+    Raises
+    ------
+    ValueError
+        They are for other addresses.
+    """
+    _check_inherited(inherited, binds)
+    if not inherited:
+        return list(binds)
+    return [f"fd://{','.join(map(str, inherited[key]))}" for key in _keys(binds)]
+
+
+def _keys(binds: Sequence[str]) -> dict[str, str]:
+    # The same text may stand there twice, as "127.0.0.1:0" does for two free ports.
+    return {f"{place} {bind}": bind for place, bind in enumerate(binds)}
+
+
+def _check_inherited(inherited: Mapping[str, list[int]], binds: Sequence[str]) -> None:
+    wanted = _keys(binds)
+    if inherited and set(inherited) != set(wanted):
+        raise ValueError(
+            f"the sockets handed over are for {', '.join(inherited)}, and not for "
+            f"{', '.join(wanted)}: stop the old process and start this one anew"
+        )
 
 
 def _adopt(descriptor: int) -> socket.socket:

@@ -1,4 +1,4 @@
-"""What signals make a supervised server do, besides stopping."""
+"""What signals make a serving process do, besides stopping."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import logging
 import signal
 import threading
 from collections.abc import Callable
-from typing import Literal
 
 from millrace.errors import WorkerFailed
 from millrace.notify import Notifier
@@ -18,9 +17,12 @@ __all__ = ["Steering"]
 
 _log = logging.getLogger("millrace.error")
 
+# How long a successor without workers may take to serve: as `multi_process` gives a worker.
+_START_TIMEOUT_S = 60.0
+
 
 class Steering:
-    """SIGHUP rolls the workers, SIGUSR2 lets a new supervisor take over; each on its own thread.
+    """SIGHUP rolls the workers, SIGUSR2 lets a new process take over; each on its own thread.
 
     Parameters
     ----------
@@ -40,13 +42,13 @@ class Steering:
         self._time_to_stop = server._when_failed = time_to_stop
         self._busy = threading.Lock()
         self.numbers = Steering.signals(server)
-        # What becomes of connections that rest when the server stops: a successor serves them.
-        self.idle: Literal["close", "one_more"] = "close"
+        self.has_successor = False
 
     @staticmethod
     def signals(server: Server) -> list[signal.Signals]:
-        """Return the signals that mean something to a server: none where it has one process."""
-        return [signal.SIGHUP, signal.SIGUSR2] if isinstance(server.pattern, MultiProcess) else []
+        """Return the signals that mean something to a server; only workers can be rolled."""
+        rolled = [signal.SIGHUP] if isinstance(server.pattern, MultiProcess) else []
+        return [*rolled, signal.SIGUSR2]
 
     def act(self, number: int) -> None:
         """Do what a signal says; where another one is being followed, say that it is ignored."""
@@ -60,7 +62,8 @@ class Steering:
         try:
             work()
         except (WorkerFailed, RuntimeError, OSError) as error:
-            _log.error("%s; the old workers serve on", error)
+            who = "workers serve" if signal.SIGHUP in self.numbers else "process serves"
+            _log.error("%s; the old %s on", error, who)
         finally:
             self._busy.release()
 
@@ -74,13 +77,12 @@ class Steering:
         _log.info("all workers are new")
 
     def _succeed(self) -> None:
-        _log.info("SIGUSR2: a new supervisor is started")
-        supervisor = self._server._supervisor()
+        _log.info("SIGUSR2: a new process is started")
         pattern = self._server.pattern
-        assert isinstance(pattern, MultiProcess)
-        pid = start_successor(supervisor.lent(), pattern.start_timeout, self._notifier.environment)
+        patience = pattern.start_timeout if isinstance(pattern, MultiProcess) else _START_TIMEOUT_S
+        pid = start_successor(self._server._lend(), patience, self._notifier.environment)
         self._notifier.hand_over(pid)
-        supervisor.keeps_paths = True
-        _log.info("the new supervisor (pid %d) serves; this one leaves", pid)
-        self.idle = "one_more"
+        self._server._leave_paths()
+        _log.info("the new process (pid %d) serves; this one leaves", pid)
+        self.has_successor = True
         self._time_to_stop()

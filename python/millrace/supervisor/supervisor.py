@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import os
 import selectors
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field
@@ -18,11 +17,13 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from millrace import _core, logs
+from millrace.connections import Connections, QueueReport, from_messages
 from millrace.errors import WorkerFailed
 from millrace.supervisor import totals
 from millrace.supervisor.fleet import Action, Fleet, Member, State
 from millrace.supervisor.listeners import Lent, Listeners
 from millrace.supervisor.log_lines import replay
+from millrace.supervisor.questions import Question, Questions
 from millrace.supervisor.table import Worker
 from millrace.supervisor.worker_process import WorkerProcess
 
@@ -50,7 +51,7 @@ class _Scrape:
     """A worker that was asked for the metrics of all."""
 
     worker: WorkerProcess
-    reported: Future[None]  # all workers have
+    question: Question
     until: float  # after that the last reports count
 
 
@@ -100,14 +101,13 @@ class Supervisor:
         self._thread: threading.Thread | None = None
         self._started: Future[None] = Future()
         self._rolls: list[Future[None]] = []
-        self._questions: dict[int, tuple[set[int], Future[None]]] = {}
+        self._questions = Questions()
         self._scrapes: list[_Scrape] = []  # one of each worker at most
-        self._numbers = itertools.count(1)
         self._all_gone = threading.Event()
         self._must_end = False
         self._has_failed = False
         self._idle = "close"  # what becomes of connections that rest when all workers leave
-        self.keeps_paths = False  # a successor of this process serves at our Unix paths
+        self._keeps_paths = False  # a successor of this process serves there
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -160,9 +160,9 @@ class Supervisor:
 
     def under_way(self, most: int, seconds: float) -> tuple[list[tuple[str, float]], int]:
         """Return what the engine's own server does, of all workers; one that is silent is none."""
-        self._ask("under_way", seconds)
-        oldest = sorted(self._do(self._sum_under_way), key=lambda row: row[1])
-        return oldest[:most], 0
+        told = self._ask("under_way", seconds).told()
+        rows = [(what, since) for rows in told.values() for what, since in rows]
+        return sorted(rows, key=lambda row: row[1])[:most], 0
 
     def _leave(self, idle: str) -> None:
         def leave() -> None:
@@ -189,7 +189,7 @@ class Supervisor:
             self._forget_logs()
             os.close(self._wake_fd)
             os.close(self._luggage_fd)
-        self._listeners.close(keep_paths=self.keeps_paths)
+        self._listeners.close(keep_paths=self._keeps_paths)
 
     def forget(self) -> None:
         """In the child of a fork: workers must see their channel close when the parent is gone."""
@@ -229,6 +229,19 @@ class Supervisor:
         self._ask("metrics")
         return _core.merge_metrics(self._do(self._all_metrics))
 
+    def connections(self, most: int, seconds: float) -> Connections:
+        """Return the connections of all workers; one that does not say in time is named."""
+        question = self._ask("connections", seconds + _ANSWER_S, most=most, seconds=seconds)
+        return from_messages(question.told().values(), question.silent())
+
+    def accept_queues(self) -> Sequence[QueueReport]:
+        """Return what waits at each listening socket, whoever accepts from it."""
+        return self._listeners.accept_queues()
+
+    def socket_reports(self) -> list[_core.SocketReport]:
+        """Return what became of the options of each listening socket."""
+        return self._listeners.reports
+
     def reopen_logs(self) -> None:
         """Have every worker open its log files anew."""
         self._do(lambda: [one.channel.send({"reopen": True}) for one in self._workers.values()])
@@ -259,10 +272,16 @@ class Supervisor:
         """Return every listening descriptor, for a successor of this process."""
         return self._listeners.all()
 
-    def _ask(self, what: str, patience: float = _ANSWER_S) -> None:
-        """Ask every worker for a report, and wait a moment for the answers."""
+    def leave_paths(self) -> None:
+        """Let Unix paths stay at the end: a successor of this process serves there."""
+        self._keeps_paths = True
+
+    def _ask(self, what: str, patience: float = _ANSWER_S, **details: Any) -> Question:
+        """Ask every worker something, and wait a moment for the answers."""
+        question = self._do(lambda: self._ask_all(what, **details))
         with contextlib.suppress(NotYet):
-            self._do(lambda: self._ask_all(what)).result(patience)
+            question.answered.result(patience)
+        return question
 
     def _do(self, command: Callable[[], T]) -> T:
         """Run something on the supervisor's thread, and return what it does."""
@@ -384,10 +403,8 @@ class Supervisor:
         if message.get("report") is not None:
             worker.report = message["report"]
             self._fleet.report(number, worker.requests, worker.memory(), now)
-        if "under_way" in message:
-            worker.under_way = [(what, since) for what, since in message["under_way"]]
         if "answer" in message:
-            self._answered(message["answer"], number)
+            self._questions.answer(message["answer"], number, message.get("told"))
         if "metrics" in message:
             scrape = _Scrape(worker, self._ask_all("metrics"), now + _ANSWER_S)
             self._scrapes.append(scrape)
@@ -399,33 +416,21 @@ class Supervisor:
         if "failed" in message:
             worker.failure, worker.traceback = message["failed"], message["traceback"]
 
-    def _ask_all(self, what: str) -> Future[None]:
-        """Ask every worker for a report; done when all have answered or are gone."""
-        answered: Future[None] = Future()
-        number = next(self._numbers)
-        asked = {
-            one.number
-            for one in self._workers.values()
-            if self._fleet.members[one.number].state is not State.STARTING
-            and one.channel.send({"ask": what, "number": number})
-        }
-        if asked:
-            self._questions[number] = (asked, answered)
-        else:
-            answered.set_result(None)
-        return answered
-
-    def _answered(self, question: int, number: int) -> None:
-        asked, answered = self._questions.get(question, (set(), None))
-        asked.discard(number)
-        if not asked and answered is not None:
-            del self._questions[question]
-            answered.set_result(None)
+    def _ask_all(self, what: str, **details: Any) -> Question:
+        """Ask every worker that serves; answered when all have said something or are gone."""
+        return self._questions.ask(
+            [
+                (one.number, f"worker {one.slot + 1} (pid {one.pid})", one.channel)
+                for one in self._workers.values()
+                if self._fleet.members[one.number].state is not State.STARTING
+            ],
+            {"ask": what, **details},
+        )
 
     def _answer_scrapes(self) -> None:
         now = time.monotonic()
         for scrape in list(self._scrapes):
-            if scrape.reported.done() or now >= scrape.until:
+            if scrape.question.answered.done() or now >= scrape.until:
                 self._scrapes.remove(scrape)
                 text = _core.render_metrics(_core.merge_metrics(self._all_metrics()))
                 scrape.worker.channel.send({"metrics": text})
@@ -461,8 +466,7 @@ class Supervisor:
             self._selector.unregister(worker.channel)
         worker.channel.close()
         del self._workers[worker.number]
-        for question in list(self._questions):
-            self._answered(question, worker.number)
+        self._questions.forget(worker.number)
         self._fleet.ended(worker.number, how, time.monotonic())
 
     def _begin_to_end(self) -> None:
@@ -512,9 +516,6 @@ class Supervisor:
     def _all_metrics(self) -> list[Any]:
         alive = [one.report["metrics"] for one in self._workers.values() if one.report]
         return [slot.metrics for slot in self._slots if slot.metrics] + alive
-
-    def _sum_under_way(self) -> list[tuple[str, float]]:
-        return [row for worker in self._workers.values() for row in worker.under_way]
 
     def _sum_journeys(self) -> totals.JourneySum:
         alive = (one.report["journey"] for one in self._workers.values() if one.report)

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 from millrace import logs, process
+from millrace.connections import as_message
 from millrace.supervisor.channel import Channel
 from millrace.supervisor.fleet_metrics import FleetMetrics
 from millrace.supervisor.kinds import KINDS, Idle, Kind
@@ -102,11 +103,17 @@ class Worker:
         """On a thread of its own: do what the supervisor says."""
         while (messages := self._channel.receive()) is not None:
             for message in messages:
-                try:
-                    self._obey(message)
-                except Exception:  # as of a server that is gone: the next word still counts
-                    _log.exception("worker: %s failed", ", ".join(message))
+                if message.get("ask") == "connections":  # its loops may take their time
+                    threading.Thread(target=self._try, args=[message], name="millrace-ask").start()
+                else:
+                    self._try(message)
         self._leave(None, idle="close")  # within the server's own drain time
+
+    def _try(self, message: dict[str, Any]) -> None:
+        try:
+            self._obey(message)
+        except Exception:  # as of a server that is gone: the next word still counts
+            _log.exception("worker: %s failed", ", ".join(message))
 
     def _obey(self, message: dict[str, Any]) -> None:
         if "leave" in message:
@@ -120,13 +127,21 @@ class Worker:
         elif "metrics" in message:
             self._metrics.tell(message["metrics"])
         elif "ask" in message:
-            if message["ask"] == "reset_journey" and self._server is not None:
-                self._server.reset_journey()
-            answer = {"answer": message["number"], "report": self._report()}
-            if message["ask"] == "under_way" and self._server is not None:
-                core = self._server._last_core()
-                answer["under_way"] = core.under_way(_MOST_NAMED, _NAMES_S)[0]
+            told = None if self._server is None else self._told(self._server, message)
+            answer = {"answer": message["number"], "told": told, "report": self._report()}
             self._channel.send(answer)
+
+    def _told(self, server: Any, message: dict[str, Any]) -> Any:
+        """Return what is asked for beside a report."""
+        what = message["ask"]
+        if what == "reset_journey":
+            server.reset_journey()
+        elif what == "under_way":
+            return server._last_core().under_way(_MOST_NAMED, _NAMES_S)[0]
+        elif what == "connections":
+            found = server.connections(most=message["most"], timeout=message["seconds"])
+            return as_message(found)
+        return None
 
     def _leave(self, drain: float | None, *, idle: Idle) -> None:
         if self._server is None:

@@ -33,7 +33,6 @@ class WorkerProcess:
         self.slot = slot
         self.started_at = time.time()
         self.report: dict[str, Any] | None = None  # the last one
-        self.under_way: list[tuple[str, float]] = []  # requests, and since when
         self.failure = ""  # why it could not start, in its own words
         self.traceback = ""
         ours, theirs = socket.socketpair()

@@ -161,6 +161,25 @@ TEST(ListenSocket, ReleasedLeavesDescriptorAndUnixPathToItsNewOwner) {
   EXPECT_GE(Descriptor(::accept(mine.get(), nullptr, nullptr)).get(), 0);
 }
 
+TEST(ListenSocket, WhatAPredecessorLeftIsOursWithItsUnixPath) {
+  testing::ScratchFolder const folder;
+  auto const path = folder.path() + "/socket";
+  auto predecessor = listen_on("unix:" + path, {.backlog = 5});
+  int const left = ::dup(predecessor.descriptor());  // as another process gets it
+  {
+    auto const socket = listen_on(inherited(left), {.backlog = 7, .takes_over = true});
+    EXPECT_EQ(socket.descriptor(), left);
+    EXPECT_TRUE(closes_on_exec(left));
+    EXPECT_FALSE(socket.is_shared());
+    EXPECT_EQ(std::get<std::int64_t>(socket.outcomes().back().asked), 7) << "the backlog";
+    predecessor.leave_path();
+    predecessor = ListenSocket();
+    connect_to(socket.endpoint());
+  }
+  EXPECT_LT(::fcntl(left, F_GETFD), 0);
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
 TEST(ListenSocket, RefusesToTakeOverWhatIsNoListeningStreamSocket) {
   auto const says = [](int descriptor) {
     auto const socket = ListenSocket::open(*Endpoint::parse(inherited(descriptor)), {});
