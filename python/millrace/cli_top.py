@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from millrace import human
 from millrace.cli_options import Parser, duration
+from millrace.cli_top_url import NoMetrics, Route, check_url
 from millrace.monitor import default_path
 from millrace.tables import TextTable
 
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 Snapshot = dict[str, Any]
+Ask = Callable[[], Snapshot]
 
 _EXAMPLES = """\
 A server is looked at through the Unix socket it was given with `--monitor`, or
-Server(monitor=...); only its user may open it.
+Server(monitor=...); only its user may open it. Or by the URL of its metrics route,
+App.metrics("/metrics"), which tells less: what is not in it is named.
 
 examples:
   millrace serve hello:app --monitor /run/hello.top
@@ -33,6 +35,8 @@ examples:
   millrace serve hello:app --monitor
   millrace top 4711              the process's id, where --monitor names no path
   millrace top 4711 --once --json
+  millrace top http://127.0.0.1:8000/metrics
+  millrace top http://127.0.0.1:8000      the same: /metrics is asked
 """
 
 # How long a server may take to say something.
@@ -44,16 +48,17 @@ def main(argv: Sequence[str]) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
     try:
-        with _connected(_path(options.target)) as ask:
+        with _asking(options.target) as ask:
             if options.once:
                 _show_once(ask(), as_json=options.json)
             else:
                 _watch(ask, options.interval)
-    except EOFError as ended:
+    except (EOFError, NoMetrics) as ended:
         print(f"millrace top: {options.target}: {ended}", file=sys.stderr)
         return 1
     except OSError as error:
-        why = f"{error.strerror or error}: is a server running with --monitor there?"
+        there = "" if _is_url(options.target) else "with --monitor "
+        why = f"{error.strerror or error}: is a server running {there}there?"
         print(f"millrace top: {options.target}: {why}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -66,7 +71,8 @@ def _parser() -> Parser:
         prog="millrace top", description="Show what a running server is doing.", epilog=_EXAMPLES
     )
     add = parser.add_argument
-    add("target", metavar="PATH|PID", type=_target, help="the server's socket, or its process id")
+    add("target", metavar="PATH|PID|URL", type=_target,
+        help="the server's socket, its process id, or the URL of its metrics route")  # fmt: skip
     add("--interval", type=duration, default=1.0, metavar="TIME", help="between two looks (1s)")
     add("--once", action="store_true", help="print one snapshot and leave")
     add("--json", action="store_true", help="with --once: as JSON")
@@ -74,11 +80,20 @@ def _parser() -> Parser:
 
 
 def _target(text: str) -> str:
-    if "://" in text:
-        raise argparse.ArgumentTypeError(
-            f"{text} is a URL; name the path of the server's --monitor socket, or its process id"
-        )
-    return text
+    return check_url(text) if _is_url(text) else text
+
+
+def _is_url(target: str) -> bool:
+    return "://" in target
+
+
+@contextmanager
+def _asking(target: str) -> Iterator[Ask]:
+    if _is_url(target):
+        yield Route(target)
+        return
+    with _connected(_path(target)) as ask:
+        yield ask
 
 
 def _path(target: str) -> str:
@@ -116,7 +131,7 @@ def _show_once(seen: Snapshot, *, as_json: bool) -> None:
     print(*(table.to_text() for table in tables(seen, None)), sep="\n\n")
 
 
-def _watch(ask: _Asking, interval_s: float) -> None:
+def _watch(ask: Ask, interval_s: float) -> None:
     from rich.live import Live
 
     is_terminal = sys.stdout.isatty()
@@ -141,16 +156,28 @@ def _screen(shown: list[TextTable]) -> Group:
 
 def tables(seen: Snapshot, before: Snapshot | None) -> list[TextTable]:
     """Return what is shown: rates since the snapshot before, or counts where there is none."""
-    shown = [_loops(seen, before)]
+    has_restarted = before is not None and _requests(seen) < _requests(before)
+    shown = [_loops(seen, None if has_restarted else before)]
+    if has_restarted:
+        shown[0].notes.append("The counts begin anew: the server has been restarted.")
     if seen["stages"]:
         shown.append(_stages(seen))
+    if missing := seen.get("missing"):
+        shown[-1].notes.append(f"Not in the metrics, so not shown: {', '.join(missing)}.")
     return shown
+
+
+def _requests(seen: Snapshot) -> float:
+    total: float = sum(loop.get("requests", 0) for loop in seen["loops"])
+    return total
 
 
 def _loops(seen: Snapshot, before: Snapshot | None) -> TextTable:
     per = "" if before is None else "/s"
+    process = [] if seen["pid"] is None else [f"pid {seen['pid']}"]
+    pattern = [] if seen["pattern"] is None else [seen["pattern"]]
     table = TextTable(
-        f"{', '.join(seen['urls'])}  pid {seen['pid']}  {seen['pattern']}",
+        "  ".join([", ".join(seen["urls"]), *process, *pattern]),
         ("loop", "connections", f"requests{per}", f"native{per}", f"failed{per}", f"in{per}",
          f"out{per}", f"wakeups{per}", f"GIL wait{per}"),
     )  # fmt: skip
@@ -160,24 +187,32 @@ def _loops(seen: Snapshot, before: Snapshot | None) -> TextTable:
         rate = {name: (value - then.get(name, 0)) / elapsed for name, value in now.items()}
         table.add(
             str(number),
-            human.count(now["connections_open"]),
-            human.count(rate["requests"]),
-            human.count(rate["requests_native"]),
-            human.count(rate["requests_failed"]),
-            human.size(rate["bytes_in"]),
-            human.size(rate["bytes_out"]),
-            human.count(rate["wakeups"]),
-            human.duration(rate["gil_wait_ns"] * 1e-9),
+            _shown(human.count, now.get("connections_open")),
+            _shown(human.count, rate.get("requests")),
+            _shown(human.count, rate.get("requests_native")),
+            _shown(human.count, rate.get("requests_failed")),
+            _shown(human.size, rate.get("bytes_in")),
+            _shown(human.size, rate.get("bytes_out")),
+            _shown(human.count, rate.get("wakeups")),
+            _shown(lambda ns: human.duration(ns * 1e-9), rate.get("gil_wait_ns")),
         )
-    table.notes.append(f"connections {seen['connections']}, in flight {seen['in_flight']}")
+    in_flight = _shown(str, seen["in_flight"])
+    table.notes.append(f"connections {seen['connections']}, in flight {in_flight}")
     if queue := seen["queue"]:
-        table.notes.append(
-            f"queue: {queue['depth']} of {queue['capacity']} wait for {len(queue['workers'])} "
-            f"workers, longest {queue['depth_max']}, refused {human.count(queue['refused'])}"
-        )
+        table.notes.append(_queue_line(queue))
     for name, log in seen["logs"].items():
         table.notes.append(f"{name}: lines {human.count(log['lines'])}, dropped {log['dropped']}")
     return table
+
+
+def _queue_line(queue: dict[str, Any]) -> str:
+    workers = queue["workers"]
+    longest = "" if queue["depth_max"] is None else f", longest {queue['depth_max']}"
+    return (
+        f"queue: {queue['depth']} of {queue['capacity']} wait for "
+        f"{workers if isinstance(workers, int) else len(workers)} workers{longest}, "
+        f"refused {human.count(queue['refused'])}"
+    )
 
 
 def _stages(seen: Snapshot) -> TextTable:
@@ -186,6 +221,11 @@ def _stages(seen: Snapshot) -> TextTable:
         table.add(
             stage["name"],
             human.count(stage["count"]),
-            *(human.duration(stage[name]) for name in ("p50", "p99", "max")),
+            *(_shown(human.duration, stage[name]) for name in ("p50", "p99", "max")),
         )
     return table
+
+
+def _shown(write: Callable[[Any], str], value: Any) -> str:
+    """What is not known is no zero."""
+    return "-" if value is None else write(value)
