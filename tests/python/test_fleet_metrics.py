@@ -139,12 +139,12 @@ def test_a_supervisor_that_is_silent_is_503_and_harms_nothing(serve, app, caplog
         assert other.get("/pid").status == 200  # the loop serves on meanwhile
         answer = wire.read()
         assert (answer.status, answer.text) == (
-            503, "the supervisor did not add up the metrics within 5 s: ask again later\n"
+            503, "the metrics of all were not added up within 5 s: ask again later\n"
         )  # fmt: skip
         leave.set()
         blocking.join(PATIENCE_S)
         assert wire.get("/metrics").status == 200
-    eventually(lambda: "did not add up the metrics" in caplog.text)
+    eventually(lambda: "were not added up within 5 s" in caplog.text)
 
 
 def test_a_question_that_is_on_its_way_answers_nobody_who_came_later():

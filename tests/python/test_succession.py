@@ -91,6 +91,15 @@ def test_a_successor_that_does_not_start_changes_nothing(millrace, tmp_path):
     assert "Traceback" not in ended_well(program)
 
 
+@pytest.mark.parametrize("pattern", [mr.patterns.single_thread(), mr.patterns.multi_process(1)])
+def test_sockets_for_other_addresses_are_refused(pattern):
+    server = mr.Server(mr.App(), bind="127.0.0.1:0", pattern=pattern)
+    with socket.create_server(("127.0.0.1", 0)) as left:
+        server._inherited = {"0 127.0.0.1:8000": [left.fileno()]}
+        with pytest.raises(ValueError, match=r"are for 0 127\.0\.0\.1:8000, and not for 0 127"):
+            server.start()
+
+
 def test_a_unix_path_and_the_monitor_are_handed_on_and_gone_at_the_end(millrace, tmp_path):
     path, monitor = tmp_path / "socket", tmp_path / "top"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import millrace as mr
 import pytest
+from millrace.supervisor.questions import Questions
 
 from tests.python.test_processes import is_stopped, pids
 from tests.python.wire import PATIENCE_S, Wire, eventually, request
@@ -176,6 +177,35 @@ def test_an_interpreter_that_does_not_answer_is_named(serve, app, tmp_path):
             os.close(writer)
         assert held.read().text == "done"
         eventually(lambda: server.connections().silent == ())
+
+
+class Ear:
+    """A channel to a worker; one that hangs takes no words any more."""
+
+    def __init__(self, *, takes: bool) -> None:
+        self.takes, self.heard = takes, []
+
+    def send(self, message):
+        self.heard.append(message)
+        return self.takes
+
+
+def test_a_question_is_over_when_all_who_could_be_asked_have_spoken_or_are_gone():
+    questions = Questions()
+    ears = [Ear(takes=True), Ear(takes=True), Ear(takes=False)]
+    workers = [(at, f"worker {at}", ear) for at, ear in enumerate(ears)]
+    question = questions.ask(workers, {"ask": "connections", "most": 7})
+    number = ears[0].heard[0]["number"]
+    assert ears[1].heard == [{"ask": "connections", "most": 7, "number": number}]
+    assert question.silent() == ["worker 0", "worker 1", "worker 2"]
+    questions.answer(number, 1, "told")
+    assert not question.answered.done()
+    questions.forget(0)  # gone, and so is what it could have told
+    assert question.answered.done()
+    assert (question.told(), question.silent()) == ({"worker 1": "told"}, ["worker 2"])
+    questions.answer(number, 2, "late")  # nobody waits for it
+    assert question.silent() == ["worker 2"]
+    assert questions.ask([], {}).answered.done()
 
 
 # --- accept queues --------------------------------------------------------------------------------

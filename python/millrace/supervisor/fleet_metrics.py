@@ -1,4 +1,4 @@
-"""What a worker answers with its metrics: those of all workers, as the supervisor adds them up."""
+"""What a worker or an interpreter answers for its metrics: those of all, added up elsewhere."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["FleetMetrics"]
 
 _log = logging.getLogger("millrace.error")
 
-# How long a request waits for the supervisor. That gives silent workers a second, and a request
+# How long a request waits for the sum. Silent workers are given a second for it, and a request
 # may come while the question of an earlier one is on its way; Prometheus itself gives up after 10.
 PATIENCE_S = 5.0
 
 
 class FleetMetrics:
-    """Asks the supervisor one question at a time, whatever many requests there are. Any thread.
+    """Asks who adds them up one question at a time, whatever many requests there are. Any thread.
 
     A request is never answered by a question that was asked before it came: its counters could be
     lower than what another worker has told already.
@@ -40,7 +40,7 @@ class FleetMetrics:
         self._next: set[Future[str]] = set()  # came later, and wait for the one after it
 
     async def answer(self, request: _core.Request) -> _core.Response:
-        """Answer a request with the sum over all workers, or with 503 where there is none."""
+        """Answer a request with the sum over all, or with 503 where there is none."""
         text: Future[str] = Future()
         with self._lock:
             self._next.add(text)
@@ -48,7 +48,7 @@ class FleetMetrics:
         try:
             told = await asyncio.wait_for(asyncio.wrap_future(text), PATIENCE_S)
         except TimeoutError:
-            why = f"the supervisor did not add up the metrics within {PATIENCE_S:g} s"
+            why = f"the metrics of all were not added up within {PATIENCE_S:g} s"
             _log.warning("%s: a request for them is answered 503", why)
             return _core.Response(f"{why}: ask again later\n", status=503)
         finally:
@@ -58,7 +58,7 @@ class FleetMetrics:
         return _core.Response(told, content_type=MEDIA_TYPE)
 
     def tell(self, text: str) -> None:
-        """Take the supervisor's answer."""
+        """Take the answer."""
         with self._lock:
             answered, self._asked, self._is_asked = self._asked, set(), False
         for waiting in answered:
