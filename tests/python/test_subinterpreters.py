@@ -250,6 +250,26 @@ def test_a_program_that_ends_with_a_running_server_ends_well(script, tmp_path):
 
 
 @needs_interpreters
+def test_interpreters_that_import_datetime_end_without_a_crash(script):
+    # In a program of its own: where the main interpreter has imported it first, all is well.
+    program = script(
+        "import sys, millrace as mr, hello\n"
+        "assert '_datetime' not in sys.modules\n"
+        "for _ in range(6):\n"
+        "    with mr.Server(hello.app, pattern=mr.patterns.subinterpreters(2)):\n"
+        "        pass\n"
+        "print('ended')\n",
+        files={
+            "hello.py": "import millrace as mr\napp = mr.App()\n"
+            "@app.lifespan\nasync def life(app):\n    import datetime\n    yield\n"
+            "app.get('/')(lambda request: 'hello')\n"
+        },
+    )
+    code, out, err = program.finish()
+    assert (code, out, err) == (0, "ended\n", "")
+
+
+@needs_interpreters
 def test_the_command_line_serves_by_it(script):
     program = script(
         arguments=["-m", "millrace", "serve", "hello:app", "--port", "0",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+# Its types are shared by all interpreters. The first one that imports it makes them, and the last
+# one that ends takes them down with an allocator of its own, which is a crash unless both are this
+# one (https://github.com/python/cpython/issues/136423).
+import datetime  # noqa: F401
 import json
 import logging
 import os
