@@ -328,8 +328,7 @@ def test_the_options_of_udp_reach_its_workers() -> None:
             client.send(data)
         assert client.recv() == b"short"
         assert server.stats().total("datagrams_too_large") == 1
-        with pytest.raises(RuntimeError, match="in workers"):
-            server.socket_report()
+        assert {row.name for row in server.socket_report()} >= {"receive_buffer", "reuse_port"}
 
 
 def test_a_server_of_one_process_has_no_workers() -> None:

@@ -41,7 +41,6 @@ class StreamServer final : public Tenant, private conn::Keeper, private conn::Li
   void on_closed(conn::Conversation& conversation) override;
   void on_message(conn::Conversation& conversation, base::ByteView message) override;
   void on_end(conn::Conversation& conversation) override;
-  static void fail(conn::Conversation& conversation);
   // Those of one loop, on it: what is done to one may take others away.
   std::vector<conn::SharedConversation> conversations_of(std::size_t loop);
 
