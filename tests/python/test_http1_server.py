@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 
 import millrace as mr
 import pytest
@@ -529,6 +530,18 @@ def test_an_idle_connection_is_closed_without_a_word(serve, app):
         assert wire.is_closed_cleanly()
     with Wire(server) as wire:
         assert wire.is_closed_cleanly()  # nor was there ever a request
+
+
+def test_a_connection_is_not_idle_while_its_answer_is_taken(serve):
+    app, size = mr.App(), 8_000_000
+    app.respond("/", b"x" * size)
+    server = serve(app, limits=mr.Limits(idle_timeout="500ms"))
+    with Wire(server, receive_buffer=4096) as wire:
+        wire.send(request("GET", "/"))
+        threading.Event().wait(1.0)  # longer than that
+        assert len(wire.read().body) == size
+        assert len(wire.get("/").body) == size
+    assert server.stats().total("partial_writes") > 0
 
 
 @pytest.mark.parametrize("path", ["/echo", "/stream"])

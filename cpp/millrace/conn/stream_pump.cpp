@@ -167,7 +167,7 @@ void StreamPump::settle() {
       if (round == rounds_per_turn) {  // a quick writer and a quick reader: let the other
                                        // connections have their turn
         stream_->request_writable();
-        if (write_stuck_since_ == 0) write_stuck_since_ = reactor_.now();  // it may never come
+        if (write_stuck_since_ == 0) wait_since(reactor_.now());  // it may never come
         break;
       }
       write_out();
@@ -191,15 +191,21 @@ void StreamPump::write_out() {
     return;
   }
   if (out_.empty()) {
-    write_stuck_since_ = 0;
+    wait_since(0);
     owner_.on_written(options_.stamps ? net::Reactor::clock() : reactor_.now());
   } else if (out_.size() < waiting || write_stuck_since_ == 0) {
-    write_stuck_since_ = reactor_.now();
+    wait_since(reactor_.now());
   }
   if (!closed_ && over_high_water_ && out_.size() <= options_.low_water_bytes) {
     over_high_water_ = false;
     owner_.on_room();
   }
+}
+
+// Output that waits for room; 0: none does.
+void StreamPump::wait_since(Time since) {
+  bool const did_wait = std::exchange(write_stuck_since_, since) != 0;
+  if (did_wait != (since != 0)) codec_->output_waits(since != 0, reactor_.now());
 }
 
 void StreamPump::on_writable(Time) {

@@ -94,6 +94,7 @@ class StreamPump final : public net::ReadSink {
   void fail(base::Error error);
   void settle();
   void write_out();
+  void wait_since(base::Time since);
   void after_output();
   void begin_lingering();
   void on_timer(base::Time now);

@@ -43,6 +43,9 @@ class Codec {
   virtual std::optional<http::Event> next_event() = 0;
   // Moves output to `out`; returns the number of bytes.
   virtual std::size_t take_output(base::ByteChain& out) = 0;
+  // Whether output that was taken waits for the peer to make room; told when that changes.
+  // Meanwhile the connection is not idle.
+  virtual void output_waits(bool waits, base::Time now) = 0;
 
   // When tick() wants to be called; far in the future rather than nothing.
   virtual base::Time deadline() const = 0;

@@ -72,6 +72,7 @@ class Codec final : public proto::Codec {
     out.splice(output_);
     return size;
   }
+  void output_waits(bool, base::Time) override {}
   base::Time deadline() const override { return INT64_MAX / 2; }
   base::Status tick(base::Time) override { return {}; }
   proto::Afterwards afterwards() const override {

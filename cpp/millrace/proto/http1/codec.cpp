@@ -182,11 +182,16 @@ void Codec::end_connection(Afterwards how) {
   afterwards_ = how;
 }
 
+void Codec::output_waits(bool waits, Time now) {
+  output_waits_ = waits;
+  if (!waits && is_idle()) since_ = now;  // idle from now on
+}
+
 Time Codec::deadline() const {
   if (afterwards_ != Afterwards::go_on) return never;
   if (in_ == State::idle) {
     if (head_) return since_ + limits_.header_timeout;
-    return side_ == Side::server ? since_ + limits_.idle_timeout : never;
+    return side_ == Side::server && !output_waits_ ? since_ + limits_.idle_timeout : never;
   }
   if (in_ == State::body && (credit_ > 0 || is_discarding_)) return since_ + limits_.body_timeout;
   return never;

@@ -32,6 +32,7 @@ class Codec final : public proto::Codec {
   base::Status send(http::StreamId stream, http::Part&& part, base::Time now) override;
   std::optional<http::Event> next_event() override;
   std::size_t take_output(base::ByteChain& out) override;
+  void output_waits(bool waits, base::Time now) override;
   base::Time deadline() const override;
   base::Status tick(base::Time now) override;
   proto::Afterwards afterwards() const override { return afterwards_; }
@@ -120,9 +121,10 @@ class Codec final : public proto::Codec {
   http::Method asked_ = http::Method::other;  // of the request of this exchange
   std::uint8_t empty_line_ = 0;  // bytes seen of the one that may come before a request
   std::uint8_t interims_ = 0;
-  bool end_ready_ : 1 = false;    // an End event waits behind the data
-  bool is_http10_ : 1 = false;    // the client of this exchange
-  bool is_bodiless_ : 1 = false;  // the response under way, whatever the application sends
+  bool output_waits_ : 1 = false;  // for room
+  bool end_ready_ : 1 = false;     // an End event waits behind the data
+  bool is_http10_ : 1 = false;     // the client of this exchange
+  bool is_bodiless_ : 1 = false;   // the response under way, whatever the application sends
   bool wants_upgrade_ : 1 = false;
   bool expects_continue_ : 1 = false;  // and none was sent so far
   bool body_seen_ : 1 = false;         // the peer has begun to send it

@@ -497,6 +497,16 @@ TEST(Http1Server, LetsAnIdleConnectionGoQuietly) {
   EXPECT_EQ(owner.codec->afterwards(), Afterwards::close);
 }
 
+TEST(Http1Server, IsNotIdleWhileItsAnswerWaitsForTheClient) {
+  Owner owner(Side::server, answer_all);
+  owner.feed(get);
+  owner.codec->output_waits(true, 0);
+  auto const late = default_limits.idle_timeout + 1;
+  EXPECT_GT(owner.codec->deadline(), late);
+  owner.codec->output_waits(false, late);
+  EXPECT_EQ(owner.codec->deadline(), late + default_limits.idle_timeout);
+}
+
 TEST(Http1Server, TellsASlowHeadThatTimeIsUp) {
   Owner owner(Side::server, answer_all);
   owner.now = 5;
