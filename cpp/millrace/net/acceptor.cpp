@@ -1,6 +1,7 @@
 // The ways a loop hears of a new connection: through epoll, or from a companion thread that blocks.
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -76,6 +77,10 @@ class EpollAcceptor final : public Acceptor, private Readiness {
         ++taken;
         reactor_.counters().accepts.add();
         on_accept_(descriptor, peer);
+        // Other processes have been woken too: without this a burst is accepted by one of them
+        // before the scheduler has found a core for the next, and what takes all of it computes
+        // alone.
+        if (socket_.is_inherited()) ::sched_yield();
         continue;
       }
       if (errno == EAGAIN) {

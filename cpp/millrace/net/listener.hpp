@@ -64,7 +64,8 @@ class ListenSocket {
   // Acceptors that take from this socket now. Any thread.
   void join() const { acceptors_.fetch_add(1, std::memory_order_relaxed); }
   void leave() const { acceptors_.fetch_sub(1, std::memory_order_relaxed); }
-  // Whoever handed an inherited one over may accept from it too, or have others that do.
+  // Whoever handed it over may accept from it too, or have others that do.
+  bool is_inherited() const { return mine_.is_inherited; }
   bool is_shared() const {
     return mine_.is_inherited || acceptors_.load(std::memory_order_relaxed) > 1;
   }
