@@ -36,7 +36,8 @@ def parse(text: str) -> Metrics:
     4.0
     """
     families: list[_Family] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    # No splitlines(): texts may hold the other characters that it splits at.
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), start=1):
         try:
             _read(line, families)
         except ValueError as error:

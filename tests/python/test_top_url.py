@@ -195,7 +195,7 @@ def test_what_a_server_writes_is_read_exactly(app, serve, pattern):
 
 
 def test_every_kind_of_value_and_label_survives():
-    odd = 'a "quoted" back\\slash,\nand a {brace}="x",'
+    odd = 'a "quoted" back\\slash,\nand a {brace}="x",\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029'
     written = metrics.render(
         Metrics(
             [
