@@ -17,7 +17,7 @@ from millrace.limits import Limits
 from millrace.monitor import Monitor, chosen_path
 from millrace.patterns import MultiProcess, Pattern, Subinterpreters
 from millrace.sight import Sight
-from millrace.sockets import SocketOptions
+from millrace.sockets import SocketOptions, chosen_backlog
 from millrace.supervisor.listeners import Layout, Lent, lent_by_engine, taken_over
 from millrace.units import seconds
 
@@ -134,11 +134,7 @@ class Server(Sight):
         self._slow_request_s = None if slow_request is None else seconds(slow_request)
         wanted = socket_options or SocketOptions()
         self._options.socket = wanted.to_engine(Layout.of(self._pattern).total)
-        if backlog is not None and wanted.backlog is not None:
-            raise ValueError("backlog is given twice: leave it out of the socket_options")
-        backlog = wanted.backlog if backlog is None else backlog
-        if backlog is not None:
-            self._options.backlog = backlog
+        self._options.backlog = chosen_backlog(backlog, wanted, self._options.backlog)
         (limits or Limits()).apply(self._options)
         self._monitor: Monitor | None = None
         self._lifetime: Lifetime | RemoteLifetime | None = None
@@ -350,7 +346,7 @@ class Server(Sight):
 
     def _leave_paths(self) -> None:
         """Let Unix paths stay at the end: a successor of this process serves there."""
-        self._running_core().leave_paths()
+        self._last_core().leave_paths()
 
     def _forget(self) -> None:
         super()._forget()

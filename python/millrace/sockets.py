@@ -12,7 +12,14 @@ from millrace import _core
 from millrace.tables import ShownAsTable, TextTable
 from millrace.units import byte_count, seconds
 
-__all__ = ["Keepalive", "SocketOption", "SocketOptions", "SocketReport", "read_socket_options"]
+__all__ = [
+    "Keepalive",
+    "SocketOption",
+    "SocketOptions",
+    "SocketReport",
+    "chosen_backlog",
+    "read_socket_options",
+]
 
 T = TypeVar("T")
 
@@ -212,6 +219,20 @@ def read_socket_options(texts: Iterable[str]) -> SocketOptions:
             raise ValueError(f"{text!r}: write NAME=VALUE, such as 'receive_buffer=64kB'")
         values[name] = _read(name, value.strip())
     return SocketOptions(**values)
+
+
+def chosen_backlog(given: int | None, options: SocketOptions, default: int) -> int:
+    """Return what a server was given as its own argument, or else among its socket options.
+
+    Raises
+    ------
+    ValueError
+        It stands in both places.
+    """
+    if given is not None and options.backlog is not None:
+        raise ValueError("backlog is given twice: leave it out of the socket_options")
+    chosen = options.backlog if given is None else given
+    return default if chosen is None else chosen
 
 
 @dataclass(frozen=True)

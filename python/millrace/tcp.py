@@ -15,14 +15,13 @@ from millrace.handler_server import (
     is_coroutine_function,
     positive,
 )
-from millrace.sockets import SocketOptions
-from millrace.supervisor.listeners import Layout
+from millrace.sockets import SocketOptions, chosen_backlog
+from millrace.supervisor.listeners import Layout, Listeners
 from millrace.units import byte_count, seconds
 from millrace.waiting import Waiting
 
 if TYPE_CHECKING:
     from millrace.patterns import MultiProcess, Subinterpreters
-    from millrace.supervisor.listeners import Listeners
 
 __all__ = ["Connection", "TcpConnection", "TcpServer", "echo", "tcp_connect"]
 
@@ -307,12 +306,8 @@ class TcpServer(HandlerServer):
         options.bind = bind_list(bind)
         options.recipe = self._pattern.recipe()
         wanted = socket_options or SocketOptions()
-        if backlog is not None and wanted.backlog is not None:
-            raise ValueError("backlog is given twice: leave it out of the socket_options")
         options.socket = wanted.to_engine(Layout.of(self._pattern).total)
-        backlog = wanted.backlog if backlog is None else backlog
-        if backlog is not None:
-            options.backlog = backlog
+        options.backlog = chosen_backlog(backlog, wanted, options.backlog)
         options.max_connections = positive("max_connections", max_connections)
         stream = _core.StreamOptions()
         stream.framing = framing if framing is not None else Framing()
@@ -331,7 +326,5 @@ class TcpServer(HandlerServer):
         return _core.serve_function(self._options, self._handler)
 
     def _make_listeners(self, pattern: MultiProcess | Subinterpreters) -> Listeners:
-        from millrace.supervisor.listeners import Layout, Listeners
-
         options = self._options
         return Listeners(options.bind, options.backlog, options.socket, Layout.of(pattern), {})
