@@ -163,6 +163,7 @@ def serve(
         with Watchdog(notifier, server.blocked_loops) as watchdog:
             notifier.ready(f"serving on {where}")
             _live(signals, notifier, where, steering)
+            steering.stop()
             watchdog.ask_no_more()
             notifier.stopping("requests under way may finish")
             goes_on = steering.has_successor or is_replaced()

@@ -280,6 +280,18 @@ def test_a_worker_that_hangs_at_stop_is_killed_and_reported(app, caplog):
     assert "did not leave within stop_timeout (0.3 s) and was killed" in caplog.text
 
 
+def test_a_unix_path_that_somebody_else_has_taken_stays(app, tmp_path):
+    path = tmp_path / "socket"
+    with mr.Server(app, bind=f"unix:{path}", pattern=multi_process(1)):
+        path.unlink()
+        path.write_text("somebody else's")
+    assert path.exists()
+    path.unlink()
+    with mr.Server(app, bind=f"unix:{path}", pattern=multi_process(1)):
+        assert path.is_socket()
+    assert not path.exists()
+
+
 def test_requests_under_way_finish_when_the_server_stops(tmp_path):
     app = mr.App()
 

@@ -14,7 +14,7 @@ from tests.python.keep_alive import KeepAliveLoad
 from tests.python.wire import eventually, get
 
 APP = """
-import os, pathlib
+import asyncio, os, pathlib
 import millrace as mr
 
 app = mr.App()
@@ -24,6 +24,10 @@ VERSION = 1
 async def life(app):
     if pathlib.Path("broken").exists():
         raise RuntimeError("broken")
+    if pathlib.Path("slow").exists():
+        pathlib.Path("starting.new").write_text(str(os.getpid()))
+        pathlib.Path("starting.new").rename("starting")
+        await asyncio.sleep(30)
     yield
 
 @app.get("/pid")

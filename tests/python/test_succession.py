@@ -27,8 +27,8 @@ def as_flag(pattern):
 
 
 IN_ONE_PROCESS = [as_flag(pattern) for pattern in mr.patterns.all()]
-if sys.version_info >= (3, 13):
-    IN_ONE_PROCESS.append("subinterpreters:interpreters=2")
+INTERPRETERS = ["subinterpreters:interpreters=2"] if sys.version_info >= (3, 13) else []
+IN_ONE_PROCESS += INTERPRETERS
 
 
 @pytest.fixture
@@ -74,6 +74,34 @@ def test_sigusr2_hands_over_to_a_new_process_and_loses_nothing(millrace, tmp_pat
             assert get(server, "/version").text == "2"
     assert (load.seen.failures, load.seen.wrong) == ([], [])
     assert load.seen.pids == {program.process.pid, successor}
+
+
+@pytest.mark.parametrize("pattern", ["single_thread", "multi_process:processes=1", *INTERPRETERS])
+def test_a_successor_that_does_not_start_leaves_the_paths(millrace, tmp_path, pattern):
+    program, _ = millrace("--uds", "socket", "--monitor", "top", "--pattern", pattern)
+    paths = [tmp_path / "socket", tmp_path / "top"]
+    inodes = [path.stat().st_ino for path in paths]
+    (tmp_path / "broken").touch()
+    program.process.send_signal(signal.SIGUSR2)
+    program.line_with("serve on" if "multi" in pattern else "serves on")
+    assert [path.stat().st_ino for path in paths] == inodes
+    assert ask(str(paths[0]), "/version") == "1"
+    ended_well(program)
+    assert not any(path.exists() for path in paths)
+
+
+@pytest.mark.parametrize("pattern", ["single_thread", "multi_process:processes=1"])
+def test_who_stops_during_a_hand_over_leaves_no_successor_behind(millrace, tmp_path, pattern):
+    program, _ = millrace("--uds", "socket", "--pattern", pattern)
+    (tmp_path / "slow").touch()
+    program.process.send_signal(signal.SIGUSR2)
+    program.line_with("a new process is started")
+    eventually((tmp_path / "starting").exists)
+    started = int((tmp_path / "starting").read_text())
+    err = ended_well(program)
+    assert "the new process is ended, as this one stops" in err
+    eventually(lambda: is_gone(started))
+    assert not (tmp_path / "socket").exists()
 
 
 def test_a_successor_that_does_not_start_changes_nothing(millrace, tmp_path):

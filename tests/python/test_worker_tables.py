@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import millrace as mr
 import pytest
-from millrace.supervisor.questions import Questions
+from millrace.supervisor.log_lines import Forwarder
+from millrace.supervisor.questions import Question, Questions
+from millrace.supervisor.worker import Worker
 
 from tests.python.test_processes import is_stopped, pids
 from tests.python.wire import PATIENCE_S, Wire, eventually, request
@@ -78,6 +81,11 @@ def name_of(wire):
     return "{}:{}".format(*wire.socket.getsockname())
 
 
+def questions_kept():
+    gc.collect()
+    return sum(isinstance(one, Question) for one in gc.get_objects())
+
+
 # --- connections ----------------------------------------------------------------------------------
 
 
@@ -118,6 +126,10 @@ def test_a_process_that_does_not_answer_is_named(serve, app):
         try:
             eventually(lambda: is_stopped(silent.pid))
             found = server.connections(timeout="50ms")
+            assert server.blocked_loops("50ms") == 1
+            kept = questions_kept()
+            server.stats()
+            assert questions_kept() == kept
         finally:
             os.kill(silent.pid, signal.SIGCONT)
         assert found.silent == (f"worker 1 (pid {silent.pid})",)
@@ -126,6 +138,7 @@ def test_a_process_that_does_not_answer_is_named(serve, app):
         assert {one.peer for one in found} == set(map(name_of, answers))
         every = [wire for wires in owned.values() for wire in wires]
         assert {one.peer for one in server.connections()} == set(map(name_of, every))
+        assert server.blocked_loops() == 0
 
 
 def test_a_loop_of_a_process_that_a_handler_blocks_is_counted_as_silent(serve, app, tmp_path):
@@ -135,8 +148,10 @@ def test_a_loop_of_a_process_that_a_handler_blocks_is_counted_as_silent(serve, a
         eventually((tmp_path / "blocks").exists)
         found = server.connections(timeout="10ms")
         assert (len(found), found.silent_loops, found.silent) == (0, 1, ())
+        assert server.blocked_loops("200ms") == 1
         (tmp_path / "go").touch()
         assert wire.read().text == "done"
+        assert server.blocked_loops() == 0
         assert [one.peer for one in server.connections()] == [name_of(wire)]
 
 
@@ -156,6 +171,18 @@ def test_the_connections_of_all_interpreters_are_listed_with_their_interpreter(s
 
 
 @needs_interpreters
+def test_a_loop_of_an_interpreter_that_a_handler_blocks_is_counted(serve, app, tmp_path):
+    server = serve(app, pattern=mr.patterns.subinterpreters(2))
+    with Wire(server) as wire:
+        wire.send(request("GET", "/block"))
+        eventually((tmp_path / "blocks").exists)
+        assert server.blocked_loops("600ms") == 1
+        (tmp_path / "go").touch()
+        assert wire.read().text == "done"
+        assert server.blocked_loops() == 0
+
+
+@needs_interpreters
 def test_an_interpreter_that_does_not_answer_is_named(serve, app, tmp_path):
     server = serve(app, pattern=mr.patterns.subinterpreters(2))
     with ExitStack() as stack:
@@ -168,6 +195,7 @@ def test_an_interpreter_that_does_not_answer_is_named(serve, app, tmp_path):
         try:
             found = server.connections(timeout="50ms")
             assert found.silent == (f"interpreter {number}",)
+            assert server.blocked_loops("50ms") == 1
             assert name_of(free) in {one.peer for one in found}
             assert name_of(held) not in {one.peer for one in found}
             # Its last report counts, and nobody waits for it for ever.
@@ -206,6 +234,15 @@ def test_a_question_is_over_when_all_who_could_be_asked_have_spoken_or_are_gone(
     questions.answer(number, 2, "late")  # nobody waits for it
     assert question.silent() == ["worker 2"]
     assert questions.ask([], {}).answered.done()
+    questions.drop(question)  # as who gave up just then does
+
+
+def test_a_worker_that_fails_to_answer_says_so():
+    ear = Ear(takes=True)
+    worker = Worker(ear, Forwarder())
+    worker._server = object()  # one that knows no answer
+    worker._try({"ask": "reset_journey", "number": 7})
+    assert ear.heard == [{"answer": 7, "told": None}]
 
 
 # --- accept queues --------------------------------------------------------------------------------

@@ -117,9 +117,7 @@ base::Status ListenSocket::adopt(const Endpoint& at, const Options& options) {
   set_options(SocketMoment::before_listen, *option_of(mine_.descriptor, SO_DOMAIN));
   if (!options.takes_over) return learn(std::nullopt);
   if (::listen(mine_.descriptor, options.backlog) < 0) return system_error(errno, what);
-  auto learnt = learn(options.backlog);
-  if (learnt && mine_.endpoint.is_path()) own_path(mine_.endpoint.host());
-  return learnt;
+  return learn(options.backlog);
 }
 
 base::Status ListenSocket::bind(const Endpoint& at, const Options& options) {
@@ -142,6 +140,11 @@ base::Status ListenSocket::bind(const Endpoint& at, const Options& options) {
   set_options(SocketMoment::before_listen, at.family());
   if (::listen(mine_.descriptor, options.backlog) < 0) return system_error(errno, what);
   return learn(options.backlog);
+}
+
+void ListenSocket::take_path() {
+  if (mine_.is_inherited || !mine_.unlink_path.empty()) return;
+  if (mine_.endpoint.is_path()) own_path(mine_.endpoint.host());
 }
 
 void ListenSocket::own_path(const std::string& path) {

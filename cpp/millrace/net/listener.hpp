@@ -58,6 +58,9 @@ class ListenSocket {
   }
   // Gives the descriptor away, and with it the Unix path: nothing closes or unlinks them now.
   int release();
+  // We serve on what a predecessor left for us: from now on its Unix path is ours. Until then it is
+  // the predecessor's, which serves on if we do not come up.
+  void take_path();
   // Another process listens there from now on: the Unix path is its own.
   void leave_path() { mine_.unlink_path.clear(); }
 

@@ -74,6 +74,8 @@ base::Status Host::accept() {
   on_acceptor_loops([&](std::size_t i) { outcomes[i] = acceptors_[i]->start(); });
   for (auto& outcome : outcomes)
     if (!outcome) return std::move(outcome);
+  std::lock_guard const guard(sockets_lock_);
+  for (auto& socket : sockets_) socket.take_path();
   return {};
 }
 

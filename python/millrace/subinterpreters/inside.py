@@ -27,9 +27,6 @@ __all__ = ["end", "obey", "start"]
 
 _log = logging.getLogger("millrace.error")
 
-# Requests under way that it names, and how long the loop may take to say which.
-_MOST_NAMED, _NAMES_S = 10, 0.4
-
 # What CPython says of an extension module that shares objects between interpreters.
 _REFUSED = re.compile(r"module (\S+) does not support loading in subinterpreters")
 
@@ -98,7 +95,8 @@ def obey(words: bytes) -> bytes:
         server.reopen_logs()
     report = _report()
     if "under_way" in message:
-        report["under_way"] = server._last_core().under_way(_MOST_NAMED, _NAMES_S)[0]
+        most, seconds = message["under_way"], message["seconds"]
+        report["under_way"] = server._last_core().under_way(most, seconds)
     elif "connections" in message:
         found = server.connections(most=message["connections"], timeout=message["seconds"])
         report["connections"] = as_message(found)

@@ -12,16 +12,18 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 from functools import reduce
 from typing import Any, Literal
 
 from millrace import _core
-from millrace.connections import Connections, QueueReport, from_messages
+from millrace.connections import Connections, from_messages
 from millrace.supervisor import totals
-from millrace.supervisor.listeners import Lent, Listeners
+from millrace.supervisor.keeper import Keeper
+from millrace.supervisor.listeners import Listeners
 from millrace.supervisor.log_lines import replay
+from millrace.supervisor.questions import LOOPS_SHARE
 
 __all__ = ["Interpreters"]
 
@@ -35,11 +37,14 @@ _SLICE_S = 0.05
 # How long an interpreter has to answer a question; of one that does not, the last report counts.
 _ANSWER_S = 1.0
 
+# How long its loop may take to say what it works on, before it is asked again.
+_LOOPS_S = 0.4
+
 # CPython sets up modules of its own without a lock when interpreters import them: one at a time.
 _starting = threading.Lock()
 
 
-class Interpreters:
+class Interpreters(Keeper):
     """Lives as the engine's own server does: listen, run_loops, accept, stop_accepting, drain,
     stop_loops. Each step once, by one thread at a time; what may be asked, from any thread.
 
@@ -57,22 +62,15 @@ class Interpreters:
     def __init__(
         self, count: int, listeners: Listeners, pack: Callable[[dict[str, Any]], bytes]
     ) -> None:
+        super().__init__(listeners)
         self._count = count
-        self._listeners = listeners
         self._pack = pack
         self._members: list[_Member] = []
         self._is_leaving = False
-        self._keeps_paths = False  # a successor of this process serves there
-        self._endpoints: list[str] = []
         self._calls_fd = -1  # an eventfd: somebody has log lines for us, or wants all metrics
         self._hearing: threading.Thread | None = None
 
     # --- life -----------------------------------------------------------------------------------
-
-    def listen(self) -> None:
-        """Open the sockets."""
-        self._listeners.open()
-        self._endpoints = list(self._listeners.endpoints)
 
     def run_loops(self) -> None:
         """Make the interpreters; returns when all of them serve.
@@ -94,12 +92,6 @@ class Interpreters:
         for member in self._members:
             member.tell({"call": self._calls_fd})
 
-    def accept(self) -> None:
-        """Do nothing: each interpreter accepts once it is ready."""
-
-    def stop_accepting(self) -> None:
-        """Do nothing: each interpreter stops accepting when it is told to leave."""
-
     def retire(self, seconds: float) -> int:
         """Tell all to leave when connections that rest were served once more.
 
@@ -115,9 +107,15 @@ class Interpreters:
 
     def under_way(self, most: int, seconds: float) -> tuple[list[tuple[str, float]], int]:
         """Return what the engine's own server does, of all interpreters."""
-        told, _ = self._ask({"under_way": True}, seconds)
-        rows = [(what, since) for report in told for what, since in report["under_way"]]
-        return sorted(rows, key=lambda row: row[1])[:most], 0
+        deadline = time.monotonic() + seconds
+        while True:  # in slices: meanwhile an interpreter hears nothing else
+            left = max(0.0, deadline - time.monotonic())
+            words = {"under_way": most, "seconds": min(_LOOPS_S, left * LOOPS_SHARE)}
+            told, silent = self._ask(words, left)
+            reports = [report["under_way"] for report in told]
+            rows, blocked = totals.join_under_way(reports, most, len(silent))
+            if not blocked or left <= _LOOPS_S:
+                return rows, blocked
 
     def wait_for_end(self, seconds: float, hurried: Callable[[], bool]) -> None:
         """Wait until all have left, lifespans and background work included."""
@@ -141,23 +139,12 @@ class Interpreters:
             self._hearing.join()
             os.close(self._calls_fd)
             self._hearing = None
-        self._listeners.close(keep_paths=self._keeps_paths)
+        self._listeners.close()
 
     def forget(self) -> None:
         """In the child of a fork: there is nothing to do, the interpreters are the parent's."""
 
     # --- what may be asked ----------------------------------------------------------------------
-
-    @property
-    def endpoints(self) -> list[str]:
-        """Where it listens."""
-        return self._endpoints
-
-    @property
-    def ports(self) -> list[int]:
-        """The TCP ports of `endpoints`."""
-        tcp = (end for end in self._endpoints if not end.startswith("unix:"))
-        return [int(end.rpartition(":")[2]) for end in tcp]
 
     def stats(self) -> totals.Stats:
         """Return what all interpreters counted, their loops side by side."""
@@ -178,22 +165,6 @@ class Interpreters:
         """Return the connections of all interpreters; one that does not say in time is named."""
         told, silent = self._ask({"connections": most, "seconds": seconds}, seconds + _ANSWER_S)
         return from_messages((report["connections"] for report in told), silent)
-
-    def accept_queues(self) -> Sequence[QueueReport]:
-        """Return what waits at each listening socket, whoever accepts from it."""
-        return self._listeners.accept_queues()
-
-    def socket_reports(self) -> list[_core.SocketReport]:
-        """Return what became of the options of each listening socket."""
-        return self._listeners.reports
-
-    def lent(self) -> Lent:
-        """Return every listening descriptor, for a successor of this process."""
-        return self._listeners.all()
-
-    def leave_paths(self) -> None:
-        """Let Unix paths stay at the end: a successor of this process serves there."""
-        self._keeps_paths = True
 
     def reopen_logs(self) -> None:
         """Open the access logs anew, in every interpreter."""

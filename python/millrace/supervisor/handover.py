@@ -13,7 +13,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from millrace.errors import WorkerFailed
@@ -65,10 +65,16 @@ def predecessor() -> Predecessor | None:
     return found
 
 
-def start_successor(listeners: Lent, start_timeout: float, environment: Mapping[str, str]) -> int:
+def start_successor(
+    listeners: Lent,
+    start_timeout: float,
+    environment: Mapping[str, str],
+    is_over: Callable[[], bool],
+) -> int | None:
     """Start this program anew with our sockets, wait until it serves, and return its process id.
 
-    `environment` is added to what it inherits.
+    `environment` is added to what it inherits. None where `is_over` said first that there is
+    nothing to hand over any more; the new process is gone then.
 
     Raises
     ------
@@ -84,21 +90,25 @@ def start_successor(listeners: Lent, start_timeout: float, environment: Mapping[
             pass_fds=[theirs, *(fd for row in listeners.values() for fd in row)],
         )
         os.close(theirs)
-        _await(process, ours, start_timeout + _BEYOND_S)
+        serves = _await(process, ours, start_timeout + _BEYOND_S, is_over)
     finally:
         os.close(ours)
-    return process.pid
+    return process.pid if serves else None
 
 
-def _await(process: subprocess.Popen[bytes], pipe: int, patience: float) -> None:
+def _await(
+    process: subprocess.Popen[bytes], pipe: int, patience: float, is_over: Callable[[], bool]
+) -> bool:
     deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and not is_over():
         if select.select([pipe], [], [], _SLICE_S)[0]:
             if os.read(pipe, 1):
-                return
+                return True
             break  # closed: it has ended, or is about to
         if process.poll() is not None:
             break
     process.kill()
     code = process.wait()
+    if is_over():
+        return False
     raise WorkerFailed(f"the new process (pid {process.pid}) does not serve: it ended with {code}")

@@ -28,6 +28,9 @@ __all__ = [
     "taken_over",
 ]
 
+# Device and inode of a file; None where there is none.
+_Identity = tuple[int, int] | None
+
 # Which descriptors listen on which address, as the addresses were written.
 Lent = dict[str, list[int]]
 
@@ -91,6 +94,7 @@ class Listeners:
         self._layout = layout
         self._inherited = dict(inherited)  # once
         self._sockets: dict[str, list[socket.socket]] = {}
+        self._paths: dict[str, _Identity] = {}  # the Unix paths that are ours, as we know them
         self._coming_and_going = threading.Lock()
         self.endpoints: list[str] = []
         # What became of the options of each, in the last run as well.
@@ -127,17 +131,28 @@ class Listeners:
         """Return every descriptor there is, for a successor of this process."""
         return {key: [one.fileno() for one in row] for key, row in self._sockets.items()}
 
-    def close(self, *, keep_paths: bool = False) -> None:
-        """Close them; Unix paths that we made are removed, unless somebody else serves there."""
+    def take_paths(self) -> None:
+        """Own the Unix paths that a predecessor left: they are its own until this process serves,
+        as it serves on if this one does not come up."""
+        for key, row in self._sockets.items():
+            if " fd://" not in key:
+                self._own_paths(row)
+
+    def leave_paths(self) -> None:
+        """Let Unix paths stay at the end: a successor of this process serves there."""
+        self._paths.clear()
+
+    def close(self) -> None:
+        """Close them; Unix paths that are ours are removed, unless somebody else serves there."""
         with self._coming_and_going:
-            for key, row in self._sockets.items():
+            for path, identity in self._paths.items():
+                if _identity(path) == identity:
+                    with contextlib.suppress(OSError):
+                        Path(path).unlink()
+            for row in self._sockets.values():
                 for one in row:
-                    path = one.getsockname() if one.family == socket.AF_UNIX else None
                     one.close()
-                    is_ours = " fd://" not in key and not keep_paths
-                    if is_ours and isinstance(path, str) and path:
-                        with contextlib.suppress(OSError):
-                            Path(path).unlink()
+            self._paths.clear()
             self._sockets.clear()
             self.endpoints.clear()
 
@@ -172,7 +187,16 @@ class Listeners:
             if not row:
                 self.endpoints.append(report.endpoint)
             row.append(_adopt(fd))
+            if not is_at_hand:
+                self._own_paths(row[-1:])
             self.reports.append(report)
+
+    def _own_paths(self, row: Sequence[socket.socket]) -> None:
+        for one in row:
+            path = one.getsockname() if one.family == socket.AF_UNIX else None
+            # An abstract name is bytes, and there is no file of it.
+            if isinstance(path, str) and path not in self._paths:
+                self._paths[path] = _identity(path)
 
     def _open_one(
         self, bind: str, index: int, *, takes_over: bool
@@ -242,6 +266,14 @@ def _check_inherited(inherited: Mapping[str, list[int]], binds: Sequence[str]) -
             f"the sockets handed over are for {', '.join(inherited)}, and not for "
             f"{', '.join(wanted)}: stop the old process and start this one anew"
         )
+
+
+def _identity(path: str) -> _Identity:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _adopt(descriptor: int) -> socket.socket:

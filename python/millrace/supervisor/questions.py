@@ -10,7 +10,10 @@ from typing import Any
 
 from millrace.supervisor.channel import Channel
 
-__all__ = ["Question", "Questions"]
+__all__ = ["LOOPS_SHARE", "Question", "Questions"]
+
+# What the loops get of the time for an answer, so that those who ask them are heard in time.
+LOOPS_SHARE = 0.8
 
 
 class Question:
@@ -18,11 +21,14 @@ class Question:
 
     Attributes
     ----------
+    number:
+        What answers refer to.
     answered:
         Done when everybody that could be asked has answered or is gone.
     """
 
-    def __init__(self, asked: Mapping[int, str]) -> None:
+    def __init__(self, number: int, asked: Mapping[int, str]) -> None:
+        self.number = number
         self.answered: Future[None] = Future()
         self._lock = threading.Lock()
         self._names = dict(asked)
@@ -61,7 +67,7 @@ class Questions:
     ) -> Question:
         """Ask workers, given as number, name and channel. One that takes no words stays silent."""
         workers, number = list(workers), next(self._numbers)
-        question = Question({worker: name for worker, name, _ in workers})
+        question = Question(number, {worker: name for worker, name, _ in workers})
         message = {**words, "number": number}
         waiting = {worker for worker, _, channel in workers if channel.send(message)}
         self._open[number] = (question, waiting)
@@ -75,6 +81,10 @@ class Questions:
             question.heard(worker, told)
             waiting.discard(worker)
             self._settle(number)
+
+    def drop(self, question: Question) -> None:
+        """Expect no more answers to a question."""
+        self._open.pop(question.number, None)
 
     def forget(self, worker: int) -> None:
         """Expect nothing any more of a worker that is gone."""

@@ -41,6 +41,8 @@ class Steering:
         self._notifier = notifier
         self._time_to_stop = server._when_failed = time_to_stop
         self._busy = threading.Lock()
+        self._handing_over: threading.Thread | None = None
+        self._is_stopping = threading.Event()
         self.numbers = Steering.signals(server)
         self.has_successor = False
 
@@ -52,13 +54,22 @@ class Steering:
 
     def act(self, number: int) -> None:
         """Do what a signal says; where another one is being followed, say that it is ignored."""
-        work = self._roll if number == signal.SIGHUP else self._succeed
-        threading.Thread(target=self._alone, args=(work,), name="millrace-steering").start()
-
-    def _alone(self, work: Callable[[], None]) -> None:
         if not self._busy.acquire(blocking=False):
             _log.warning("another roll or hand-over is under way: the signal is ignored")
             return
+        work = self._roll if number == signal.SIGHUP else self._succeed
+        thread = threading.Thread(target=self._alone, args=(work,), name="millrace-steering")
+        self._handing_over = None if number == signal.SIGHUP else thread
+        thread.start()
+
+    def stop(self) -> None:
+        """Hand over no more: a successor serves when this returns, or is gone. Before the server
+        stops, as it closes what would be handed over."""
+        self._is_stopping.set()
+        if self._handing_over is not None:
+            self._handing_over.join()
+
+    def _alone(self, work: Callable[[], None]) -> None:
         try:
             work()
         except (WorkerFailed, RuntimeError, OSError) as error:
@@ -80,9 +91,17 @@ class Steering:
         _log.info("SIGUSR2: a new process is started")
         pattern = self._server.pattern
         patience = pattern.start_timeout if isinstance(pattern, MultiProcess) else _START_TIMEOUT_S
-        pid = start_successor(self._server._lend(), patience, self._notifier.environment)
-        self._notifier.hand_over(pid)
+        pid = start_successor(
+            self._server._lend(), patience, self._notifier.environment, self._is_over
+        )
+        if pid is None:
+            _log.info("the new process is ended, as this one stops")
+            return
         self._server._leave_paths()
+        self._notifier.hand_over(pid)
         _log.info("the new process (pid %d) serves; this one leaves", pid)
         self.has_successor = True
         self._time_to_stop()
+
+    def _is_over(self) -> bool:
+        return self._is_stopping.is_set() or not self._server.is_running

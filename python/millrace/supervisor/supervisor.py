@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import selectors
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field
@@ -17,13 +16,14 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from millrace import _core, logs
-from millrace.connections import Connections, QueueReport, from_messages
+from millrace.connections import Connections, from_messages
 from millrace.errors import WorkerFailed
 from millrace.supervisor import totals
 from millrace.supervisor.fleet import Action, Fleet, Member, State
-from millrace.supervisor.listeners import Lent, Listeners
+from millrace.supervisor.keeper import Keeper
+from millrace.supervisor.listeners import Listeners
 from millrace.supervisor.log_lines import replay
-from millrace.supervisor.questions import Question, Questions
+from millrace.supervisor.questions import LOOPS_SHARE, Question, Questions
 from millrace.supervisor.table import Worker
 from millrace.supervisor.worker_process import WorkerProcess
 
@@ -65,7 +65,7 @@ class _Slot:
     metrics: list[Any] = field(default_factory=list)
 
 
-class Supervisor:
+class Supervisor(Keeper):
     """Lives as the engine's own server does: listen, run_loops, accept, stop_accepting, drain,
     stop_loops. Each step once; the rest from any thread.
 
@@ -88,8 +88,8 @@ class Supervisor:
         luggage: bytes,
         on_failure: Callable[[str], None],
     ) -> None:
+        super().__init__(listeners)
         self._fleet = fleet
-        self._listeners = listeners
         self._luggage = luggage
         self._on_failure = on_failure
         self._luggage_fd = -1
@@ -107,13 +107,8 @@ class Supervisor:
         self._must_end = False
         self._has_failed = False
         self._idle = "close"  # what becomes of connections that rest when all workers leave
-        self._keeps_paths = False  # a successor of this process serves there
 
     # --- life -----------------------------------------------------------------------------------
-
-    def listen(self) -> None:
-        """Open the sockets."""
-        self._listeners.open()
 
     def run_loops(self) -> None:
         """Start the workers; returns when all of them accept connections.
@@ -132,12 +127,6 @@ class Supervisor:
         self._thread = threading.Thread(target=self._run, name="millrace-supervisor", daemon=True)
         self._thread.start()
         _outcome(self._started)
-
-    def accept(self) -> None:
-        """Do nothing: each worker accepts once it is ready."""
-
-    def stop_accepting(self) -> None:
-        """Do nothing: each worker stops accepting when it is told to leave."""
 
     def retire(self, seconds: float) -> int:
         """Tell all workers to leave when connections that rest were served once more.
@@ -159,10 +148,10 @@ class Supervisor:
         return in_flight
 
     def under_way(self, most: int, seconds: float) -> tuple[list[tuple[str, float]], int]:
-        """Return what the engine's own server does, of all workers; one that is silent is none."""
-        told = self._ask("under_way", seconds).told()
-        rows = [(what, since) for rows in told.values() for what, since in rows]
-        return sorted(rows, key=lambda row: row[1])[:most], 0
+        """Return what the engine's own server does, of all workers; each silent one is a loop."""
+        question = self._ask("under_way", seconds, most=most, seconds=seconds * LOOPS_SHARE)
+        silent, told = len(question.silent()), question.told().values()
+        return totals.join_under_way(told, most, silent)
 
     def _leave(self, idle: str) -> None:
         def leave() -> None:
@@ -189,7 +178,7 @@ class Supervisor:
             self._forget_logs()
             os.close(self._wake_fd)
             os.close(self._luggage_fd)
-        self._listeners.close(keep_paths=self._keeps_paths)
+        self._listeners.close()
 
     def forget(self) -> None:
         """In the child of a fork: workers must see their channel close when the parent is gone."""
@@ -197,17 +186,6 @@ class Supervisor:
             worker.channel.close()
 
     # --- what may be asked ----------------------------------------------------------------------
-
-    @property
-    def endpoints(self) -> list[str]:
-        """Where it listens."""
-        return list(self._listeners.endpoints)
-
-    @property
-    def ports(self) -> list[int]:
-        """The TCP ports of `endpoints`."""
-        tcp = (end for end in self._listeners.endpoints if not end.startswith("unix:"))
-        return [int(end.rpartition(":")[2]) for end in tcp]
 
     def stats(self) -> totals.Stats:
         """Return what all workers counted, those that are gone included."""
@@ -233,14 +211,6 @@ class Supervisor:
         """Return the connections of all workers; one that does not say in time is named."""
         question = self._ask("connections", seconds + _ANSWER_S, most=most, seconds=seconds)
         return from_messages(question.told().values(), question.silent())
-
-    def accept_queues(self) -> Sequence[QueueReport]:
-        """Return what waits at each listening socket, whoever accepts from it."""
-        return self._listeners.accept_queues()
-
-    def socket_reports(self) -> list[_core.SocketReport]:
-        """Return what became of the options of each listening socket."""
-        return self._listeners.reports
 
     def reopen_logs(self) -> None:
         """Have every worker open its log files anew."""
@@ -268,19 +238,13 @@ class Supervisor:
         self._do(begin)
         _outcome(done)
 
-    def lent(self) -> Lent:
-        """Return every listening descriptor, for a successor of this process."""
-        return self._listeners.all()
-
-    def leave_paths(self) -> None:
-        """Let Unix paths stay at the end: a successor of this process serves there."""
-        self._keeps_paths = True
-
     def _ask(self, what: str, patience: float = _ANSWER_S, **details: Any) -> Question:
         """Ask every worker something, and wait a moment for the answers."""
         question = self._do(lambda: self._ask_all(what, **details))
-        with contextlib.suppress(NotYet):
+        try:
             question.answered.result(patience)
+        except NotYet:
+            self._do(lambda: self._questions.drop(question))
         return question
 
     def _do(self, command: Callable[[], T]) -> T:
@@ -432,6 +396,7 @@ class Supervisor:
         for scrape in list(self._scrapes):
             if scrape.question.answered.done() or now >= scrape.until:
                 self._scrapes.remove(scrape)
+                self._questions.drop(scrape.question)
                 text = _core.render_metrics(_core.merge_metrics(self._all_metrics()))
                 scrape.worker.channel.send({"metrics": text})
 

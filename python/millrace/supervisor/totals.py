@@ -14,6 +14,7 @@ __all__ = [
     "StageSum",
     "add_stats",
     "join_stats",
+    "join_under_way",
     "journey_message",
     "settled",
 ]
@@ -47,6 +48,20 @@ def join_stats(one: Stats, other: Stats) -> Stats:
     """Add up two workers of different places: their loops stand side by side."""
     total: Stats = _combined(one, other, side_by_side=True)
     return total
+
+
+def join_under_way(
+    told: Iterable[tuple[list[tuple[str, float]], int]], most: int, silent: int
+) -> tuple[list[tuple[str, float]], int]:
+    """Put together what engines are working on, and how many loops did not say so in time.
+
+    ``silent`` who answered nothing at all have at least a silent loop each.
+    """
+    rows: list[tuple[str, float]] = []
+    for some, silent_loops in told:
+        rows += [(what, since) for what, since in some]
+        silent += silent_loops
+    return sorted(rows, key=lambda row: row[1])[:most], silent
 
 
 def settled(stats: Stats) -> Stats:

@@ -36,8 +36,8 @@ REPORT_S = 1.0
 # How long it tries to tell the supervisor something before it takes it for hung.
 _SEND_S = 10
 
-# Requests under way that it names, and how long its loops may take to say which.
-_MOST_NAMED, _NAMES_S = 10, 0.4
+# Questions whose answer may take its loops a while.
+_SLOW = ("connections", "under_way")
 
 
 class Worker:
@@ -103,7 +103,7 @@ class Worker:
         """On a thread of its own: do what the supervisor says."""
         while (messages := self._channel.receive()) is not None:
             for message in messages:
-                if message.get("ask") == "connections":  # its loops may take their time
+                if message.get("ask") in _SLOW:
                     threading.Thread(target=self._try, args=[message], name="millrace-ask").start()
                 else:
                     self._try(message)
@@ -114,6 +114,8 @@ class Worker:
             self._obey(message)
         except Exception:  # as of a server that is gone: the next word still counts
             _log.exception("worker: %s failed", ", ".join(message))
+            if "ask" in message:
+                self._channel.send({"answer": message["number"], "told": None})
 
     def _obey(self, message: dict[str, Any]) -> None:
         if "leave" in message:
@@ -137,7 +139,7 @@ class Worker:
         if what == "reset_journey":
             server.reset_journey()
         elif what == "under_way":
-            return server._last_core().under_way(_MOST_NAMED, _NAMES_S)[0]
+            return server._last_core().under_way(message["most"], message["seconds"])
         elif what == "connections":
             found = server.connections(most=message["most"], timeout=message["seconds"])
             return as_message(found)

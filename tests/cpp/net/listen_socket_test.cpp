@@ -167,7 +167,7 @@ TEST(ListenSocket, WhatAPredecessorLeftIsOursWithItsUnixPath) {
   auto predecessor = listen_on("unix:" + path, {.backlog = 5});
   int const left = ::dup(predecessor.descriptor());  // as another process gets it
   {
-    auto const socket = listen_on(inherited(left), {.backlog = 7, .takes_over = true});
+    auto socket = listen_on(inherited(left), {.backlog = 7, .takes_over = true});
     EXPECT_EQ(socket.descriptor(), left);
     EXPECT_TRUE(closes_on_exec(left));
     EXPECT_FALSE(socket.is_shared());
@@ -175,9 +175,17 @@ TEST(ListenSocket, WhatAPredecessorLeftIsOursWithItsUnixPath) {
     predecessor.leave_path();
     predecessor = ListenSocket();
     connect_to(socket.endpoint());
+    socket.take_path();
   }
   EXPECT_LT(::fcntl(left, F_GETFD), 0);
   EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST(ListenSocket, AnUnixPathStaysItsPredecessorSUntilItIsTaken) {
+  testing::ScratchFolder const folder;
+  auto const predecessor = listen_on("unix:" + folder.path() + "/socket");
+  listen_on(inherited(::dup(predecessor.descriptor())), {.takes_over = true});
+  connect_to(predecessor.endpoint());
 }
 
 TEST(ListenSocket, RefusesToTakeOverWhatIsNoListeningStreamSocket) {
