@@ -93,11 +93,14 @@ DatagramBuffers::~DatagramBuffers() = default;
 
 namespace {
 
-// The kernel counts from the socket's beginning, modulo 2^32.
+// The kernel counts from the socket's beginning, modulo 2^32. What was queued before the socket
+// came here tells of a time before the count began.
 void note_losses(std::optional<std::uint32_t>& losses, std::uint32_t so_far,
                  trace::LoopCounters& counters) {
   if (!losses) return;
-  counters.datagrams_lost.add(so_far - *losses);
+  auto const more = static_cast<std::int32_t>(so_far - *losses);
+  if (more <= 0) return;
+  counters.datagrams_lost.add(static_cast<std::uint64_t>(more));
   losses = so_far;
 }
 

@@ -178,6 +178,28 @@ TEST(DatagramSocket, OfSeveralReadersCountsWhatWasLostSinceItBegan) {
   EXPECT_EQ(bench.counters().datagrams_lost.get() + silent.got.size(), 100u);
 }
 
+// Each datagram carries the count of the moment at which it was queued.
+TEST(DatagramSocket, CountsNothingOfDatagramsThatWereQueuedBeforeItBegan) {
+  Bench bench({.socket = {.receive_buffer = 4608}});
+  auto const client = client_of(bench.socket->endpoint());
+  auto const lose_some = [&] {
+    for (int i = 0; i < 100; ++i) testing::send_text(client, std::string(1000, 'x'));
+  };
+  lose_some();
+  ASSERT_TRUE(testing::turn_until(bench.reactor, [&] { return !bench.got.empty(); }));
+  lose_some();
+  Bench later({}, "fd://" + std::to_string(bench.socket->descriptor()));
+  ASSERT_TRUE(testing::turn_until(later.reactor, [&] { return !later.got.empty(); }));
+  EXPECT_EQ(later.got.back()[0], 'x');
+  EXPECT_EQ(later.counters().datagrams_lost.get(), 0u);
+  lose_some();
+  auto const before = later.got.size();
+  ASSERT_TRUE(testing::turn_until(later.reactor, [&] { return later.got.size() > before; }));
+  testing::send_text(client, "last");
+  ASSERT_TRUE(testing::turn_until(later.reactor, [&] { return later.got.back() == "last"; }));
+  EXPECT_EQ(later.counters().datagrams_lost.get() + later.got.size() - before, 101u);
+}
+
 TEST(DatagramSocket, TakesOverWhatIsBoundAndRefusesOtherSockets) {
   Bench bench;
   auto const at = *Endpoint::parse("fd://" + std::to_string(bench.socket->descriptor()));
