@@ -193,6 +193,23 @@ def test_a_server_starts_again_and_keeps_its_address_to_itself() -> None:
                 assert client.recv() == b"HELLO"
 
 
+@pytest.mark.parametrize("pattern", SERVED, ids=repr)
+def test_one_that_cannot_start_leaves_no_port_bound(pattern: mr.Pattern) -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as busy, socket.socket(type=socket.SOCK_DGRAM) as at:
+        busy.bind(("127.0.0.1", 0))
+        at.bind(("127.0.0.1", 0))
+        free = "127.0.0.1:%d" % at.getsockname()[1]
+        at.close()
+        server = mr.UdpServer(
+            shout, pattern=pattern, bind=[free, "127.0.0.1:%d" % busy.getsockname()[1]]
+        )
+        with pytest.raises(OSError, match="in use"):
+            server.start()
+        with mr.UdpServer(shout, bind=free):
+            assert not server.is_running
+        assert not list(server.socket_report())
+
+
 # --- coroutines -----------------------------------------------------------------------------------
 
 

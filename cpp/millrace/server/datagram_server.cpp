@@ -176,7 +176,11 @@ base::Status DatagramServer::listen() {
                   homes_[loop]->sockets.push_back(std::move(*socket));
                   return endpoint;
                 });
-  if (!opened) return opened.take_status();
+  if (!opened) {
+    close_sockets();
+    reports_.clear();
+    return opened.take_status();
+  }
   endpoints_ = std::move(*opened);
   return {};
 }
@@ -200,8 +204,12 @@ std::size_t DatagramServer::drain(base::Time deadline) {
   return in_flight();
 }
 
+void DatagramServer::close_sockets() {
+  for (auto const& home : homes_) home->sockets.clear();
+}
+
 void DatagramServer::stop_loops() {
-  if (!loops_.is_running()) return;
+  if (!loops_.is_running()) return close_sockets();
   stop_accepting();
   if (auto* const queue = loops_.queue()) queue->stop();
   // Every call on a worker has been run, and its answer is on its way. Others get a moment for
@@ -213,7 +221,7 @@ void DatagramServer::stop_loops() {
     calls_->can_come_home = false;
   }
   loops_.stop();
-  for (auto const& home : homes_) home->sockets.clear();
+  close_sockets();
 }
 
 }  // namespace millrace::server

@@ -49,6 +49,7 @@ class DatagramServer final : public Service {
 
  private:
   class Loop;
+  void close_sockets();  // no loop runs
 
   const DatagramServerOptions options_;
   DatagramHandler& handler_;

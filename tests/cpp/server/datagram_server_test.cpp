@@ -75,6 +75,18 @@ TEST(DatagramServer, TakesAnswersThatComeLaterAndThoseThatComeTooLate) {
   ::close(client);
 }
 
+TEST(DatagramServer, ThatNeverRanLeavesNoPortBound) {
+  DatagramEcho echo;
+  DatagramServer first({}, echo, nullptr, nullptr);
+  ASSERT_TRUE(first.listen());
+  DatagramServer second({.bind = {first.endpoints().front().to_string()}}, echo, nullptr, nullptr);
+  auto const refused = second.listen();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, base::Errc::address_in_use);
+  first.stop_loops();
+  EXPECT_TRUE(second.listen());
+}
+
 TEST(DatagramServer, EchoesUnderEveryPatternItTakes) {
   for (auto const& recipe : exec::recipes()) {
     DatagramServerOptions options;
