@@ -29,6 +29,21 @@ def app() -> mr.App:
     return app
 
 
+@pytest.mark.parametrize(
+    ("line", "field", "status"),
+    [("/", "Host : a", 400), ("/", "Expect: more", 417), ("/" + "a" * 70_000, "Host: a", 414),
+     ("/", "X: " + "a" * 300_000, 431)],
+)  # fmt: skip
+def test_a_head_request_that_is_refused_gets_no_body(serve, app, line, field, status):
+    """RFC 9110 9.3.2, also before the head is whole."""
+    with Wire(serve(app)) as wire:
+        wire.send(f"HEAD {line} HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n").finish_sending()
+        answer = wire.read(to="HEAD")
+        assert answer.status == status
+        assert int(answer.header("content-length")) > 0
+        assert wire.is_closed_cleanly()
+
+
 # --- connections ----------------------------------------------------------------------------------
 
 

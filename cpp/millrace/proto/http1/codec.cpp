@@ -70,7 +70,10 @@ Status Codec::refuse(Breach breach) {
   if (out_ == State::body || side_ == Side::client || peer_ended_) how = Afterwards::close;
   if (auto const status = describe(breach.rule).status;
       side_ == Side::server && out_ == State::idle && status != 0) {
-    bool const with_body = in_ == State::idle || asked_ != http::Method::head;
+    // A head that is refused itself has perhaps said its method (RFC 9110 9.3.2).
+    auto const of_head = head_ ? head_->method : http::Method::other;
+    auto const asked = in_ == State::idle ? of_head : asked_;
+    bool const with_body = asked != http::Method::head;
     auto const body_bytes = write_refusal(output_, status, date_, with_body);
     // A head that nobody has heard of is not told as a request any more.
     if (first_event_) head_.reset(std::exchange(first_event_, nullptr));

@@ -57,6 +57,10 @@ Breach read_request_line(http::HeadBlock& block, const http::Limits& limits,
     return {is_blank ? Rule::request_line : Rule::method, text.substr(0, method_end + 1)};
   }
 
+  // Even if the rest is refused: the answer to HEAD has no body.
+  block.method_text = span_of(0, method_end);
+  block.method = http::method_named(text.substr(0, method_end));
+
   auto const target_at = method_end + 1;
   auto const target_most = std::min(text.size(), target_at + limits.target_bytes + 1);
   auto target_end = target_at;
@@ -80,8 +84,6 @@ Breach read_request_line(http::HeadBlock& block, const http::Limits& limits,
     if (!is_ours(rest)) return {Rule::version, rest.substr(0, version_size)};
   }
 
-  block.method_text = span_of(0, method_end);
-  block.method = http::method_named(text.substr(0, method_end));
   block.target = span_of(target_at, target_end);
   set_version(block, rest);
   line_size = target_end + 1 + rest.size();
