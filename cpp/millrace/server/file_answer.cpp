@@ -57,17 +57,15 @@ http::Validators complete(Fields& fields, const net::OpenFile& file, std::int64_
   if (!fields.find("etag")) fields.add("ETag", entity_tag_of(file));
   if (!fields.find("accept-ranges")) fields.add("Accept-Ranges", "bytes");
   // Views of the fields, which stay as they are from here on.
-  validators.entity_tag = http::read_entity_tag(*fields.find("etag")).value_or(http::EntityTag{});
+  validators.entity_tag = http::read_entity_tag(*fields.find("etag"));
   return validators;
 }
 
 // RFC 9110 14.2: Range is for GET, and one field.
 http::Selection select(const http::Head& request, const http::Validators& ours, std::uint64_t size,
                        std::int64_t now) {
-  std::size_t lines = 0;
-  for (std::size_t i = 0; i < request.size(); ++i)
-    lines += http::equals_ignoring_case(request.name(i), "range") ? 1 : 0;
-  bool const is_asked = request.method() == http::Method::get && lines == 1;
+  bool const is_asked =
+      request.method() == http::Method::get && http::count_of(request, "range") == 1;
   if (!is_asked || !http::range_counts(request, ours, now)) return {};
   return http::select_ranges(*request.find("range"), size);
 }

@@ -26,8 +26,8 @@ class AFile : public ::testing::Test {
     return opening.file;
   }
   FileAnswer answer(const net::OpenFile& file, std::string_view method = "GET",
-                    std::string_view fields = "") {
-    auto answered = answer_with_file(head_of(method, fields), file, {{"Content-Type", "a/b"}}, now);
+                    std::string_view fields = "", http::Fields own = {{"Content-Type", "a/b"}}) {
+    auto answered = answer_with_file(head_of(method, fields), file, std::move(own), now);
     EXPECT_TRUE(answered);
     return std::move(*answered);
   }
@@ -71,6 +71,12 @@ TEST_F(AFile, HasAnotherBoundaryInEachAnswer) {
 TEST_F(AFile, HasATagOfSizeTimeAndInode) {
   net::OpenFile const file{.descriptor = {}, .size = 255, .inode = 16, .modified = 4096};
   EXPECT_EQ(entity_tag_of(file), "\"ff-1000-10\"");
+}
+
+// What the empty tag would match, if it were read as that.
+TEST_F(AFile, WithATagThatIsNoneMatchesNoTag) {
+  auto const whole = answer(file_of(10), "GET", "If-None-Match: \"\"\r\n", {{"ETag", "unquoted"}});
+  EXPECT_EQ(whole.head.status, 200);
 }
 
 TEST_F(AFile, ThatHasBecomeShorterBeforeItWasReadIsAnError) {

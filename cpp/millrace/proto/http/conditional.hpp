@@ -9,8 +9,8 @@ namespace millrace::http {
 
 // What tells one state of a representation from another.
 struct Validators {
-  EntityTag entity_tag;
-  std::int64_t last_modified = 0;  // seconds since 1970
+  std::optional<EntityTag> entity_tag;  // none: only "*" names it
+  std::int64_t last_modified = 0;       // seconds since 1970
 };
 
 enum class Precondition : std::uint8_t {
@@ -18,6 +18,9 @@ enum class Precondition : std::uint8_t {
   not_modified,  // 304
   fails,         // 412
 };
+
+// How many fields of a request have a name.
+std::size_t count_of(const Head& request, ByteView lower_case_name);
 
 // In the order of RFC 9110 13.2.2; for a representation that exists. `now`: seconds since 1970.
 Precondition evaluate(const Head& request, const Validators& ours, std::int64_t now);

@@ -14,8 +14,8 @@ using enum Precondition;
 // Modified on Sun, 06 Nov 1994 08:49:37 GMT.
 constexpr std::int64_t modified = 784'111'777;
 constexpr std::int64_t now = modified + 1000;
-const Validators ours{{"abc", false}, modified};
-const Validators ours_weak{{"abc", true}, modified};
+const Validators ours{EntityTag{"abc", false}, modified};
+const Validators ours_weak{EntityTag{"abc", true}, modified};
 
 const std::string before = "Sun, 06 Nov 1994 08:49:36 GMT\r\n";
 const std::string same = "Sun, 06 Nov 1994 08:49:37 GMT\r\n";
@@ -66,12 +66,23 @@ TEST(Conditions, IfNoneMatchWantsAnother) {
   expect({"If-None-Match: \"ABC\"\r\n", holds, holds});
 }
 
+// A tag of the application's that is none matches nothing a client can send.
+TEST(Conditions, WithoutATagOnlyTheStarMatches) {
+  Validators const without{std::nullopt, modified};
+  expect({"If-None-Match: \"\"\r\n", holds, holds}, without);
+  expect({"If-None-Match: *\r\n", not_modified, fails}, without);
+  expect({"If-Match: \"\"\r\n", fails, fails}, without);
+  expect({"If-Match: *\r\n", holds, holds}, without);
+  EXPECT_FALSE(range_counts(head_of("GET", "If-Range: \"\"\r\n"), without, now));
+}
+
 // 13.1.3: for GET and HEAD only; what is no date is ignored.
 TEST(Conditions, IfModifiedSinceWantsALaterTime) {
   expect({"If-Modified-Since: " + before, holds, holds});
   expect({"If-Modified-Since: " + same, not_modified, holds});
   expect({"If-Modified-Since: " + after, not_modified, holds});
   expect({"If-Modified-Since: yesterday\r\n", holds, holds});
+  expect({"If-Modified-Since: " + after + "If-Modified-Since: " + after, holds, holds});
   expect({"If-Modified-Since: Sunday, 06-Nov-94 08:49:37 GMT\r\n", not_modified, holds});
 }
 
@@ -81,6 +92,7 @@ TEST(Conditions, IfUnmodifiedSinceWantsNoLaterTime) {
   expect({"If-Unmodified-Since: " + same, holds, holds});
   expect({"If-Unmodified-Since: " + after, holds, holds});
   expect({"If-Unmodified-Since: never\r\n", holds, holds});
+  expect({"If-Unmodified-Since: " + before + "if-unmodified-since: " + before, holds, holds});
 }
 
 // 13.2.2
@@ -111,6 +123,8 @@ TEST(Conditions, IfRangeNamesExactlyWhatWeHave) {
   EXPECT_FALSE(counts("If-Range: \"abc\"\r\n", ours_weak));
   EXPECT_FALSE(counts("If-Range: \"abc\", \"x\"\r\n"));
   EXPECT_FALSE(counts("If-Range: *\r\n"));
+  EXPECT_FALSE(counts("If-Range: \"abc\"\r\nIf-Range: \"abc\"\r\n"));
+  EXPECT_FALSE(counts("If-Range: " + same + "If-Range: " + same));
   EXPECT_TRUE(counts("If-Range: " + same));
   EXPECT_FALSE(counts("If-Range: " + before));
   EXPECT_FALSE(counts("If-Range: " + after));
