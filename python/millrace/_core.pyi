@@ -295,8 +295,6 @@ class OpenFile:
     """A regular file as the body of a Response, opened; OSError where there is none."""
 
     def __new__(cls, path: str | bytes | PathLike[str] | PathLike[bytes]) -> OpenFile: ...
-    @property
-    def size(self) -> int: ...
 
 def as_response(result: Any, /) -> Response:
     """What a handler returned, as a Response (middleware sees these)."""

@@ -12,6 +12,7 @@
 #include "open_file.hpp"
 #include "response.hpp"
 
+#include "millrace/net/system_error.hpp"
 #include "millrace/server/file_answer.hpp"
 #include "millrace/server/file_body.hpp"
 
@@ -225,7 +226,10 @@ bool choose_pieces(conn::Exchange& exchange, PreparedAnswer& answer) {
   base::Status status;
   {
     LockGivenUp const unlocked;  // a disk may take its time
-    if (is_read && head.status == 200) {
+    // A Response that is kept may have been made long ago.
+    if (int const error = net::look_again(answer.file); error != 0) {
+      status = net::system_error(error, "cannot look at a file that is to be sent");
+    } else if (is_read && head.status == 200) {
       auto chosen = server::answer_with_file(exchange.head, answer.file, std::move(head.fields),
                                              std::time(nullptr));
       if (chosen) {

@@ -55,15 +55,6 @@ void destroy(PyObject* self) {
   free_instance(self);
 }
 
-PyObject* get_size(PyObject* self, void*) {
-  return PyLong_FromUnsignedLongLong(file_of(self)->file.size);
-}
-
-PyGetSetDef attributes[] = {
-    {"size", get_size, nullptr, "Bytes, when it was opened.", nullptr},
-    {},
-};
-
 }  // namespace
 
 PyTypeObject* make_open_file_type() {
@@ -71,7 +62,6 @@ PyTypeObject* make_open_file_type() {
       slot(Py_tp_doc, "OpenFile(path)\n--\n\nA regular file as the body of a Response."),
       slot(Py_tp_new, make),
       slot(Py_tp_dealloc, destroy),
-      slot(Py_tp_getset, attributes),
       {}};
   return make_type<OpenFileObject>("millrace._core.OpenFile", 0, slots);
 }

@@ -27,20 +27,22 @@ Opening open_file(const char* path) {
 }
 
 Opening look_at(int descriptor) {
+  Opening opening{.file = {.descriptor = share_descriptor(descriptor)}};
+  opening.error = look_again(opening.file);
+  if (opening.error != 0) opening.file = {};
+  return opening;
+}
+
+int look_again(OpenFile& file) {
   struct stat status;
-  int error = ::fstat(descriptor, &status) == 0 ? 0 : errno;
-  if (error == 0 && S_ISDIR(status.st_mode)) error = EISDIR;
-  if (error == 0 && !S_ISREG(status.st_mode)) error = EINVAL;
-  if (error != 0) {
-    ::close(descriptor);
-    return {{}, error};
-  }
+  if (::fstat(*file.descriptor, &status) != 0) return errno;
+  if (S_ISDIR(status.st_mode)) return EISDIR;
+  if (!S_ISREG(status.st_mode)) return EINVAL;
   constexpr std::int64_t second = 1'000'000'000;
-  return {{.descriptor = share_descriptor(descriptor),
-           .size = static_cast<std::uint64_t>(status.st_size),
-           .inode = status.st_ino,
-           .modified = status.st_mtim.tv_sec * second + status.st_mtim.tv_nsec},
-          0};
+  file.size = static_cast<std::uint64_t>(status.st_size);
+  file.inode = status.st_ino;
+  file.modified = status.st_mtim.tv_sec * second + status.st_mtim.tv_nsec;
+  return 0;
 }
 
 base::Result<std::size_t> read_file(const base::FileSlice& slice, std::span<char> into) {

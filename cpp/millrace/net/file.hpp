@@ -8,7 +8,7 @@
 
 namespace millrace::net {
 
-// A regular file as it was when it was opened.
+// A regular file as it was when it was opened, or looked at again.
 struct OpenFile {
   base::SharedDescriptor descriptor;
   std::uint64_t size = 0;
@@ -35,6 +35,8 @@ base::SharedDescriptor share_descriptor(int descriptor);
 Opening open_file(const char* path);
 // Of a descriptor that it takes over.
 Opening look_at(int descriptor);
+// Takes over how the file is now; the system's number where it cannot be looked at.
+int look_again(OpenFile& file);
 
 // Reads the slice's first bytes; fewer than asked for only at its end. Errc::body_length_mismatch
 // where the file ends before the slice does.

@@ -33,7 +33,8 @@ void acknowledge_quickly(int descriptor) {
 constexpr std::size_t file_bytes_per_write = 1024 * 1024;
 
 // sendfile has no MSG_NOSIGNAL, and a program may want to be ended by SIGPIPE when its own output
-// breaks off; a client that leaves must not do that.
+// breaks off; a client that leaves must not do that. The signal may come along with a count:
+// sendfile goes in rounds, and tells what went before the one that failed.
 ssize_t send_file_quietly(int to, int from, off_t offset, std::size_t count) {
   sigset_t pipe, before;
   sigemptyset(&pipe);
@@ -42,7 +43,7 @@ ssize_t send_file_quietly(int to, int from, off_t offset, std::size_t count) {
   auto const sent = ::sendfile(to, from, &offset, count);
   int const error = errno;
   constexpr timespec at_once{};
-  if (sent < 0 && error == EPIPE) ::sigtimedwait(&pipe, nullptr, &at_once);
+  if (sent < static_cast<ssize_t>(count)) ::sigtimedwait(&pipe, nullptr, &at_once);
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   errno = error;
   return sent;
