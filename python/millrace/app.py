@@ -201,7 +201,8 @@ class App:
         path:
             As for `route`.
         body:
-            Text, bytes, what goes into JSON, or a `Response` that says all of it.
+            Text, bytes, what goes into JSON, or a `Response` that says all of it. Not a
+            `FileResponse`: files are for `static` and for handlers.
         status, headers, content_type:
             As for `Response`.
 
@@ -216,6 +217,8 @@ class App:
             response = body
         else:
             response = Response(body, status=status, headers=headers, content_type=content_type)
+        if isinstance(response.body, _core.OpenFile):
+            raise TypeError("app.respond: a file is no constant; use app.static or a handler")
         self._add(_Route(("GET",), path, _with_plain_body(response)))
 
     def static(
@@ -233,8 +236,9 @@ class App:
         """Serve the files below a directory, natively: their requests never enter Python.
 
         GET and HEAD, with ETag, Last-Modified, conditions and ranges (RFC 9110 13, 14). No path
-        leads out of the directory. Routes of the app win over files; middleware does not see them.
-        ``docs/files.md`` says what becomes of each request.
+        leads out of the directory. A route of the app wins over files where it is at least as
+        literal as their prefix; middleware does not see them. ``docs/files.md`` says what becomes
+        of each request.
 
         Parameters
         ----------
@@ -256,8 +260,8 @@ class App:
             A value for Cache-Control, or values by pattern of the path below the directory; the
             first that fits counts, and ``*`` takes slashes too.
         media_types:
-            Content-Type by the end of the name, such as ``{".wgsl": "text/wgsl"}``, before those
-            that are known.
+            Content-Type by the end of the name, in any letter case, such as
+            ``{".wgsl": "text/wgsl"}``, before those that are known.
 
         Raises
         ------

@@ -166,6 +166,8 @@ def test_a_constant_route_says_what_it_was_told(serve):
     assert (made.status, made.text, made.header("x-b")) == (201, "made", "2")
     with pytest.raises(ValueError, match="the Response's own"):
         app.respond("/", mr.Response("made"), status=201)
+    with pytest.raises(TypeError, match=r"use app\.static or a handler"):
+        app.respond("/", mr.FileResponse(__file__))
 
 
 def test_a_request_tells_what_came(serve):

@@ -91,11 +91,13 @@ def test_other_methods_are_not_allowed(server, method):
 
 
 def test_media_types_are_native_or_the_users(serve, folder):
-    (folder / "shader.wgsl").write_text("fn")
+    for name in ("shader.wgsl", "LOUD.WGSL", "LOUD.CSS"):
+        (folder / name).write_text("fn")
     app = mr.App()
-    app.static("/", folder, media_types={".wgsl": "text/wgsl", ".min.js": "text/x-min"})
+    app.static("/", folder, media_types={".Wgsl": "text/wgsl", ".min.js": "text/x-min"})
     server = serve(app)
     rows = {"/app.js": "text/javascript; charset=utf-8", "/shader.wgsl": "text/wgsl",
+            "/LOUD.WGSL": "text/wgsl", "/LOUD.CSS": "text/css; charset=utf-8",
             "/": "text/html; charset=utf-8", "/digits": "application/octet-stream"}  # fmt: skip
     assert {path: get(server, path).header("content-type") for path in rows} == rows
 
@@ -151,7 +153,15 @@ def test_the_fallback_answers_what_an_application_routes_itself(serve, folder):
     for path in ("/users/7", "/bare", "/users/", "/app.js/x"):
         answer = get(server, path)
         assert (answer.status, answer.body) == (200, PAGE), path
-    for path in ("/missing.js", "/users/a.png", "/.git/config", "/.git", "/a%00b", "/..%5cx"):
+    for path in (
+        "/missing.js",
+        "/missing.js/",
+        "/users/a.png",
+        "/.git/config",
+        "/.git",
+        "/a%00b",
+        "/..%5cx",
+    ):
         assert get(server, path).status in (400, 404), path
 
 
@@ -549,6 +559,19 @@ def test_a_directory_that_is_not_there_is_refused(serve, folder):
     folder.rename(folder.parent / "gone")
     with pytest.raises(mr.errors.InvalidOption, match="cannot serve the files in"):
         serve(app)
+
+
+def test_a_parameter_of_a_prefix_names_no_file(serve, folder):
+    (folder / "ada").write_bytes(b"another's")
+    inner, app = mr.App(), mr.App()
+    inner.static("/", folder)
+    inner.static("/files", folder, fallback="digits")
+    app.include("/{tenant}", inner)
+    server = serve(app)
+    assert get(server, "/ada/app.js").body == b"let a;"
+    assert get(server, "/ada/files/app.js").body == b"let a;"
+    assert get(server, "/ada/files/").body == PAGE
+    assert get(server, "/ada/files").header("location") == "/ada/files/"
 
 
 def test_a_prefix_is_routed_once(folder):

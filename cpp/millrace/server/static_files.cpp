@@ -2,6 +2,7 @@
 
 #include <fnmatch.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <ctime>
 
@@ -26,7 +27,8 @@ bool is_missing(int error) {
   return error == ENOENT || error == ENOTDIR || error == EISDIR || error == ENAMETOOLONG;
 }
 
-// What is refused is as good as missing: who asks is not to learn the difference.
+// What lies outside, or is no file, is as good as missing: who asks is not to learn the difference.
+// What the process may not read is told, since that is mostly a mistake of who set the files up.
 std::uint16_t status_for(int error) {
   switch (error) {
     case ENOENT:
@@ -57,6 +59,13 @@ void answer_status(Exchange& exchange, std::uint16_t status) {
                  base::Bytes::borrowed(http::reason_phrase(status)));
 }
 
+// What the route's own parameter holds; the prefix below which an app is included may bring others.
+ByteView path_below(const Exchange& exchange) {
+  for (std::size_t i = 0; i < exchange.parameter_count; ++i)
+    if (exchange.parameters[i].name == "path") return exchange.parameters[i].value;
+  return {};
+}
+
 // To the same path with a slash, so that what the index names lies beside it.
 void redirect(Exchange& exchange) {
   auto const& head = exchange.head;
@@ -67,6 +76,12 @@ void redirect(Exchange& exchange) {
                   .fields = {{"Location", location}},
                   .content_length = {}},
                  base::Bytes::borrowed("Moved Permanently"));
+}
+
+bool ends_ignoring_case(ByteView name, ByteView end) {
+  constexpr auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? c | 0x20 : c; };
+  if (name.size() < end.size()) return false;
+  return std::ranges::equal(name.substr(name.size() - end.size()), end, {}, lower, lower);
 }
 
 }  // namespace
@@ -82,7 +97,7 @@ StaticFiles::StaticFiles(StaticFilesOptions options, net::Folder folder)
 
 void StaticFiles::handle(Exchange& exchange) {
   exchange.native = true;
-  auto const path = exchange.parameter_count == 0 ? ByteView() : exchange.parameters[0].value;
+  auto const path = path_below(exchange);
   auto const dot_files = options_.dot_files ? http::DotFiles::served : http::DotFiles::refused;
   if (!http::may_name_file(path, dot_files)) return answer_status(exchange, 404);
   bool const names_folder = exchange.head.path().ends_with('/');
@@ -111,6 +126,7 @@ bool StaticFiles::has_index(Exchange& exchange, const std::string& folder) const
 }
 
 bool StaticFiles::falls_back(ByteView path, int error) const {
+  if (path.ends_with('/')) path.remove_suffix(1);      // which must not hide the dot
   auto const last = path.substr(path.rfind('/') + 1);  // npos + 1 is 0
   return !options_.fallback.empty() && is_missing(error) && last.find('.') == ByteView::npos;
 }
@@ -158,7 +174,7 @@ ByteView StaticFiles::take_compressed(Exchange& exchange, const std::string& nam
 
 ByteView StaticFiles::media_type_of(const std::string& name) const {
   for (auto const& [end, type] : options_.media_types)
-    if (name.ends_with(end)) return type;
+    if (ends_ignoring_case(name, end)) return type;
   return http::media_type_of(name);
 }
 

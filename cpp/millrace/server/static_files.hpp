@@ -15,8 +15,8 @@ struct StaticFilesOptions {
   // The file of a folder that answers for it; empty: a path that names a folder is 404.
   std::string index = "index.html";
   // The file that answers where there is none, for applications that route in the browser; empty:
-  // 404. Not where the last part of the path has a dot: a script that is missing must not become a
-  // page.
+  // 404. Not where the last part of the path has a dot, with a slash behind it or without: a script
+  // that is missing must not become a page.
   std::string fallback;
   // Look for NAME.br, NAME.zst and NAME.gz beside NAME and send the one that suits the client. Off,
   // since it costs a look for files that most folders do not have.
@@ -26,12 +26,12 @@ struct StaticFilesOptions {
   // Cache-Control by the file's path below the directory: the first pattern that matches
   // (fnmatch(3); '*' takes '/' too) gives the value. None: no such field.
   std::vector<std::pair<std::string, std::string>> cache_control;
-  // Content-Type by the end of the name (".wgsl"), before those that are known.
+  // Content-Type by the end of the name (".wgsl", in any letter case), before those that are known.
   std::vector<std::pair<std::string, std::string>> media_types;
 };
 
-// For routes that end in a path parameter, and for one without a parameter, which stands for the
-// directory itself. What is not in the page cache keeps the loop while it is read.
+// For routes that end in a path parameter named `path`, and for those without it, which stand for
+// the directory itself. What is not in the page cache keeps the loop while it is read.
 class StaticFiles final : public Handler {
  public:
   // Errc::invalid_option where there is no such directory.
