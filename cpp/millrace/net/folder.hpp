@@ -9,9 +9,10 @@ namespace millrace::net {
 // Opened once: if its name is given to another folder later, this one is served on. Any thread.
 class Folder {
  public:
-  // How a path is followed. Where the kernel has openat2 (Linux 5.6), it follows symbolic links
-  // too, as long as they stay below the folder. Elsewhere, or where a sandbox forbids the call,
-  // each part of a path is opened for itself, and a symbolic link is as good as nothing.
+  // How a path is followed. Where the kernel has openat2 (Linux 5.6), it follows relative
+  // symbolic links too, as long as they stay below the folder. Elsewhere, or where a sandbox
+  // forbids the call, each part of a path is opened for itself, and a symbolic link is as good as
+  // nothing.
   enum class Way : std::uint8_t { by_kernel, step_by_step };
 
   static base::Result<Folder> open(const std::string& path);
@@ -20,7 +21,6 @@ class Folder {
   // `path`: relative. Beside Opening's errors: EXDEV and ELOOP where it would lead out or through a
   // link, ENOENT and ENOTDIR where it leads nowhere.
   Opening open_file(const std::string& path) const;
-  Way way() const { return way_; }
 
   Folder() = default;  // of nothing: every path leads nowhere
 
