@@ -198,10 +198,10 @@ def test_one_that_cannot_start_leaves_no_port_bound(pattern: mr.Pattern) -> None
     with socket.socket(type=socket.SOCK_DGRAM) as busy, socket.socket(type=socket.SOCK_DGRAM) as at:
         busy.bind(("127.0.0.1", 0))
         at.bind(("127.0.0.1", 0))
-        free = "127.0.0.1:%d" % at.getsockname()[1]
+        free = f"127.0.0.1:{at.getsockname()[1]}"
         at.close()
         server = mr.UdpServer(
-            shout, pattern=pattern, bind=[free, "127.0.0.1:%d" % busy.getsockname()[1]]
+            shout, pattern=pattern, bind=[free, f"127.0.0.1:{busy.getsockname()[1]}"]
         )
         with pytest.raises(OSError, match="in use"):
             server.start()
