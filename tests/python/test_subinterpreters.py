@@ -270,6 +270,22 @@ def test_interpreters_that_import_datetime_end_without_a_crash(script):
 
 
 @needs_interpreters
+def test_clients_outlive_the_interpreters_of_others(load, interpreters):
+    with (
+        mr.TcpServer(mr.tcp.echo) as streams,
+        mr.UdpServer(mr.udp.echo) as datagrams,
+        mr.tcp_connect(streams.address, timeout=PATIENCE_S) as connection,
+        mr.udp_connect(datagrams.address, timeout=PATIENCE_S) as client,
+    ):
+        with mr.Server(load(), pattern=interpreters) as server:
+            get(server, "/count")
+        connection.write(b"hello")
+        assert connection.readexactly(5) == b"hello"
+        client.send(b"hello")
+        assert client.recv() == b"hello"
+
+
+@needs_interpreters
 def test_the_command_line_serves_by_it(script):
     program = script(
         arguments=["-m", "millrace", "serve", "hello:app", "--port", "0",

@@ -4,22 +4,13 @@
 #include <memory>
 #include <utility>
 
-#include "ref.hpp"
+#include "interpreter_state.hpp"
 
 namespace millrace::python {
-namespace {
-
-// Leaked where the process forks; else stopped before the interpreter goes. The GIL guards it.
-conn::ClientLoop*& running() {
-  static conn::ClientLoop* loop = nullptr;
-  return loop;
-}
-
-}  // namespace
 
 conn::ClientLoop& client_loop() {
-  auto& loop = running();
-  if (!loop) loop = std::make_unique<conn::ClientLoop>().release();
+  auto& loop = interpreter_state().client_loop;
+  if (!loop) loop = std::make_unique<conn::ClientLoop>();
   return *loop;
 }
 
@@ -44,12 +35,13 @@ base::Result<std::vector<net::Endpoint>> addresses_of(const std::string& address
 }
 
 void stop_clients() {
-  std::unique_ptr<conn::ClientLoop> loop(std::exchange(running(), nullptr));
+  auto loop = std::move(interpreter_state().client_loop);
   Py_BEGIN_ALLOW_THREADS;
   loop.reset();
   Py_END_ALLOW_THREADS;
 }
 
-void forget_clients() { running() = nullptr; }
+// Leaked on purpose: its thread is the parent's.
+void forget_clients() { (void)interpreter_state().client_loop.release(); }
 
 }  // namespace millrace::python

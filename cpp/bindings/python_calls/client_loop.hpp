@@ -1,4 +1,4 @@
-// The loop that all clients of the process share. GIL held.
+// The loop that all clients of an interpreter share, which ends with it. GIL held.
 #pragma once
 #include <string>
 #include <vector>

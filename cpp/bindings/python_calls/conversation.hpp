@@ -21,8 +21,8 @@ PyObject* peer_of(const conn::Conversation& conversation);
 // Gives up the GIL until there is news, and hears signals meanwhile. False at the deadline.
 PyObject* wait_for_news(conn::News& news, base::Time deadline);
 
-// Connects a client to "host:port" or "unix:/path", on a loop that all clients of the process
-// share. Gives up the GIL meanwhile.
+// Connects a client to "host:port" or "unix:/path", on the loop of client_loop(). Gives up the
+// GIL meanwhile.
 base::Result<conn::SharedConversation> connect(const std::string& address, base::Duration timeout,
                                                const conn::MessageStreamOptions& options,
                                                const net::SocketOptions& socket);

@@ -9,8 +9,7 @@
 
 namespace millrace::python {
 
-// Of "host:port" or "[::1]:port", on the loop that all clients of the process share. Gives up the
-// GIL meanwhile.
+// Of "host:port" or "[::1]:port", on the loop of client_loop(). Gives up the GIL meanwhile.
 base::Result<conn::SharedDatagrams> connect_datagrams(
     const std::string& address, const conn::DatagramConversationOptions& options);
 

@@ -6,6 +6,8 @@
 
 #include "request.hpp"
 
+#include "millrace/conn/client_loop.hpp"
+
 namespace millrace::python {
 namespace {
 
@@ -33,6 +35,9 @@ bool make_names(InterpreterState::Names& names) {
 }
 
 }  // namespace
+
+InterpreterState::InterpreterState() = default;
+InterpreterState::~InterpreterState() = default;
 
 #if MILLRACE_HAS_SUBINTERPRETERS
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -11,6 +12,10 @@
 #include "ref.hpp"
 
 #include "millrace/proto/http/head.hpp"
+
+namespace millrace::conn {
+class ClientLoop;
+}
 
 namespace millrace::python {
 
@@ -23,6 +28,9 @@ struct RequestHeadersObject;
 // of Python's stands in a variable of the process; it stands here. The lock of the interpreter
 // guards it, where nothing else is said.
 struct InterpreterState {
+  InterpreterState();
+  ~InterpreterState();
+
   // Classes of ours; see add_types().
   struct Types {
     PyTypeObject *headers, *response, *request, *request_headers, *body_read, *body_stream,
@@ -65,6 +73,7 @@ struct InterpreterState {
 
   // Every engine that was made here.
   std::vector<Engine*> engines;
+  std::unique_ptr<conn::ClientLoop> client_loop;  // once a client needed it
   // Those that were dropped on one of their own threads and are being stopped on others. Any
   // thread.
   struct Stopping {
