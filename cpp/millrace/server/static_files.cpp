@@ -9,6 +9,7 @@
 #include "millrace/proto/http/accept_encoding.hpp"
 #include "millrace/proto/http/file_path.hpp"
 #include "millrace/proto/http/media_type.hpp"
+#include "millrace/proto/http/text.hpp"
 #include "millrace/server/file_answer.hpp"
 
 namespace millrace::server {
@@ -79,9 +80,9 @@ void redirect(Exchange& exchange) {
 }
 
 bool ends_ignoring_case(ByteView name, ByteView end) {
-  constexpr auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? c | 0x20 : c; };
   if (name.size() < end.size()) return false;
-  return std::ranges::equal(name.substr(name.size() - end.size()), end, {}, lower, lower);
+  return std::ranges::equal(name.substr(name.size() - end.size()), end, {}, http::lower,
+                            http::lower);
 }
 
 }  // namespace

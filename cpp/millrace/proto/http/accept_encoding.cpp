@@ -1,13 +1,9 @@
 #include "millrace/proto/http/accept_encoding.hpp"
 
+#include "millrace/proto/http/text.hpp"
+
 namespace millrace::http {
 namespace {
-
-ByteView trimmed(ByteView text) {
-  auto const begin = text.find_first_not_of(" \t");
-  if (begin == ByteView::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
-}
 
 // RFC 9110 12.4.2: "0" or "1" and up to three decimals. None: malformed.
 std::optional<int> read_weight(ByteView text) {
@@ -51,9 +47,7 @@ std::optional<int> weight_of(const Head& request, ByteView coding) {
     if (!equals_ignoring_case(request.name(i), "accept-encoding")) continue;
     auto list = request.value(i);
     while (!list.empty()) {
-      auto const comma = std::min(list.find(','), list.size());
-      auto const member = read_member(list.substr(0, comma));
-      list.remove_prefix(std::min(comma + 1, list.size()));
+      auto const member = read_member(take_member(list));
       if (is_same(member.coding, coding)) return member.weight;
       if (member.coding == "*") of_all = member.weight;
     }

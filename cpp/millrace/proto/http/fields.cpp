@@ -1,27 +1,9 @@
 #include "millrace/proto/http/fields.hpp"
 
 #include "millrace/proto/http/field_bytes.hpp"
+#include "millrace/proto/http/text.hpp"
 
 namespace millrace::http {
-namespace {
-
-constexpr auto lower_case = [] {
-  std::array<char, 256> table{};
-  for (std::size_t c = 0; c < 256; ++c)
-    table[c] = static_cast<char>(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
-  return table;
-}();
-char lower(char c) { return lower_case[static_cast<unsigned char>(c)]; }
-
-constexpr bool is_blank(char c) { return c == ' ' || c == '\t'; }
-
-ByteView trimmed(ByteView text) {
-  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
-  return text;
-}
-
-}  // namespace
 
 FieldId identify(ByteView name) {
   auto const either = [name](ByteView a, FieldId is_a, ByteView b, FieldId is_b) {
@@ -66,12 +48,9 @@ bool is_token(ByteView text) { return !text.empty() && token_size(text) == text.
 bool is_field_value(ByteView text) { return value_size(text) == text.size(); }
 
 bool list_contains(ByteView list, ByteView lower_case_token) {
-  while (true) {
-    auto const comma = list.find(',');
-    if (equals_ignoring_case(trimmed(list.substr(0, comma)), lower_case_token)) return true;
-    if (comma == ByteView::npos) return false;
-    list.remove_prefix(comma + 1);
-  }
+  while (!list.empty())
+    if (equals_ignoring_case(take_member(list), lower_case_token)) return true;
+  return false;
 }
 
 void Fields::add(ByteView name, ByteView value) {

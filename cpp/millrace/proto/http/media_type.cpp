@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "millrace/proto/http/text.hpp"
+
 namespace millrace::http {
 namespace {
 
@@ -102,8 +104,6 @@ static_assert(std::ranges::is_sorted(rows, {}, &Row::extension), "the search rel
 constexpr std::size_t longest_extension = std::ranges::max(rows, {}, [](const Row& row) {
                                             return row.extension.size();
                                           }).extension.size();
-
-constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
 }  // namespace
 

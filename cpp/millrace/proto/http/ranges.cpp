@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "millrace/proto/http/fields.hpp"
+#include "millrace/proto/http/text.hpp"
 
 namespace millrace::http {
 namespace {
@@ -17,12 +18,6 @@ struct Spec {
   std::optional<std::uint64_t> first;  // none: the last so many bytes
   std::uint64_t last = largest;        // or how many
 };
-
-ByteView trimmed(ByteView text) {
-  auto const begin = text.find_first_not_of(" \t");
-  if (begin == ByteView::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
-}
 
 // Digits only; what is larger than any file stays that.
 std::optional<std::uint64_t> read_number(ByteView text) {

@@ -4,6 +4,7 @@
 
 #include "millrace/proto/http/status.hpp"
 #include "millrace/proto/http/target.hpp"
+#include "millrace/proto/http/text.hpp"
 #include "millrace/proto/http1/head_reader.hpp"
 
 namespace millrace::http1 {
@@ -29,20 +30,9 @@ struct Facts {
   ByteView other_expectation{};
 };
 
-ByteView next_member(ByteView& list) {
-  auto const comma = list.find(',');
-  auto member = list.substr(0, comma);
-  list.remove_prefix(comma == ByteView::npos ? list.size() : comma + 1);
-  while (!member.empty() && (member.front() == ' ' || member.front() == '\t'))
-    member.remove_prefix(1);
-  while (!member.empty() && (member.back() == ' ' || member.back() == '\t'))
-    member.remove_suffix(1);
-  return member;
-}
-
 void read_connection(Facts& facts, ByteView list) {
   while (!list.empty()) {
-    auto const option = next_member(list);
+    auto const option = http::take_member(list);
     if (http::equals_ignoring_case(option, "keep-alive")) facts.says_keep_alive = true;
     if (http::equals_ignoring_case(option, "close")) facts.says_close = true;
     if (http::equals_ignoring_case(option, "upgrade")) facts.says_upgrade = true;
@@ -70,7 +60,7 @@ Breach read_coding(Facts& facts, ByteView text) {
   facts.has_coding = true;
   auto list = text;
   do {
-    auto const coding = next_member(list);
+    auto const coding = http::take_member(list);
     if (facts.is_chunked || coding.empty()) return {Rule::coding_order, text};
     if (!http::equals_ignoring_case(coding, "chunked")) return {Rule::coding_unknown, text};
     facts.is_chunked = true;
