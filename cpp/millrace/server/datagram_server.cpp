@@ -10,6 +10,17 @@ namespace millrace::server {
 
 using Outcome = DatagramHandler::Outcome;
 
+namespace {
+
+// What a string of a call that is used again may hold on to: a datagram as Ethernet carries it.
+constexpr std::size_t kept_bytes = 2048;
+
+void give_back(std::string& text) {
+  if (text.capacity() > kept_bytes) std::string().swap(text);
+}
+
+}  // namespace
+
 // What a loop has; home loop only.
 class DatagramServer::Loop final : public net::TurnObserver, public DatagramHome {
  public:
@@ -58,6 +69,7 @@ class DatagramServer::Loop final : public net::TurnObserver, public DatagramHome
   void dispatch(net::DatagramSocket& socket, base::ByteView datagram, const net::Endpoint& from);
   std::unique_ptr<DatagramCall> make_call(net::DatagramSocket& socket, base::ByteView datagram,
                                           const net::Endpoint& from);
+  void keep(std::unique_ptr<DatagramCall> call);
   static void run(DatagramCall& call);  // on a worker
   void on_done(std::unique_ptr<DatagramCall> call) override;
 
@@ -83,6 +95,14 @@ std::unique_ptr<DatagramCall> DatagramServer::Loop::make_call(net::DatagramSocke
   return call;
 }
 
+// No more than one read brings, so that a burst leaves nothing behind.
+void DatagramServer::Loop::keep(std::unique_ptr<DatagramCall> call) {
+  if (idle_.size() >= server.options_.datagrams.batch) return;
+  give_back(call->datagram);
+  give_back(call->answer);
+  idle_.push_back(std::move(call));
+}
+
 void DatagramServer::Loop::begin(net::DatagramSocket& socket, base::ByteView datagram,
                                  const net::Endpoint& from) {
   auto& under_way = server.calls_->under_way;  // of all loops
@@ -104,7 +124,7 @@ void DatagramServer::Loop::dispatch(net::DatagramSocket& socket, base::ByteView 
   if (!queued) {
     reactor.counters().datagrams_dropped.add();
     server.calls_->under_way.fetch_sub(1, std::memory_order_relaxed);
-    idle_.push_back(std::move(call));
+    keep(std::move(call));
     return;
   }
   reactor.counters().bytes_copied.add(datagram.size());
@@ -119,7 +139,7 @@ void DatagramServer::Loop::run(DatagramCall& call) {
 
 void DatagramServer::Loop::on_done(std::unique_ptr<DatagramCall> call) {
   answer(*call->socket, call->from, call->outcome, call->answer);
-  idle_.push_back(std::move(call));
+  keep(std::move(call));
   server.calls_->under_way.fetch_sub(1, std::memory_order_relaxed);
 }
 

@@ -87,6 +87,40 @@ TEST(DatagramServer, ThatNeverRanLeavesNoPortBound) {
   EXPECT_TRUE(second.listen());
 }
 
+TEST(DatagramServer, KeepsNoMoreOfABurstThanOneReadBrings) {
+  DatagramServerOptions options;
+  options.datagrams.batch = 1;
+  Later later;
+  DatagramServer server(options, later, nullptr, nullptr);
+  ASSERT_TRUE(server.listen());
+  server.run_loops();
+  ASSERT_TRUE(server.accept());
+  auto const& at = server.endpoints().front();
+  int const client = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  ASSERT_EQ(::connect(client, at.address(), at.size), 0);
+  // How many of three calls have room for `room` bytes, after they were begun with `size`.
+  auto const with_room = [&](std::size_t size, std::size_t room) {
+    std::string const text(size, 'x');
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(::send(client, text.data(), size, 0), ssize_t(size));
+    while (later.begun() < 3) std::this_thread::yield();
+    std::lock_guard const guard(later.lock);
+    int count = 0;
+    for (auto& call : later.calls) {
+      count += call->datagram.capacity() >= room;
+      DatagramCall::finish_late(std::move(call), DatagramOutcome::silent);
+    }
+    later.calls.clear();
+    while (server.in_flight() > 0) std::this_thread::yield();
+    return count;
+  };
+  EXPECT_EQ(with_room(1000, 1000), 3);
+  EXPECT_EQ(with_room(100, 1000), 1);
+  EXPECT_EQ(with_room(60'000, 60'000), 3);
+  EXPECT_EQ(with_room(100, 4096), 0);
+  server.stop_loops();
+  ::close(client);
+}
+
 TEST(DatagramServer, EchoesUnderEveryPatternItTakes) {
   for (auto const& recipe : exec::recipes()) {
     DatagramServerOptions options;
