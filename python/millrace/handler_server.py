@@ -112,9 +112,6 @@ class HandlerServer(Life):
 
     def _make_core(self) -> ServedBy:
         if isinstance(self._pattern, Pattern):
-            # What the bridge uses: no connection should be the one that waits for imports.
-            import millrace._host  # noqa: F401
-
             return self._make_engine()
         # Imported here: a server of one process has no need for it, and a worker must not.
         from millrace.supervisor.assembly import assemble_handler

@@ -9,6 +9,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self, TypeAlias, cast
 
+# What the bridge and requests use: no request should be the one that waits for imports, and a user
+# that the process changes to may not be able to read them.
+import millrace._host  # noqa: F401
 from millrace import _core, patterns, running
 from millrace.patterns import MultiProcess, Pattern, Subinterpreters
 

@@ -288,9 +288,6 @@ class Server(Sight):
                 inherited=inherited,
                 on_failure=self._on_failure,
             )
-        # What the bridge and requests use: no request should be the one that waits for imports.
-        import millrace._host  # noqa: F401
-
         hooks = _core.AppHooks(
             app=self._app, on_exception=self._on_exception, on_background=self._on_background
         )
