@@ -314,3 +314,24 @@ def test_options_are_checked() -> None:
         mr.framing.length_prefixed(bytes=3)
     with pytest.raises(ValueError, match="no address"), mr.tcp_connect("nowhere"):
         pass
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("step", ["make_async_connection", "begin_connection"])
+def test_a_connection_that_cannot_begin_is_broken_off(
+    step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import millrace._host
+
+    def fail(*arguments: object) -> None:
+        del arguments  # the exception keeps its frame, and the token is among them
+        raise MemoryError
+
+    monkeypatch.setattr(millrace._host, step, fail)
+    with mr.TcpServer(chat, framing=LINES) as server:
+        with contextlib.suppress(ConnectionResetError), plain_client(server) as client:
+            assert client.recv(1) == b""
+        until = time.monotonic() + 10
+        while server.stats()["in_flight"] and time.monotonic() < until:
+            time.sleep(0.005)
+        assert server.stats()["in_flight"] == 0

@@ -104,23 +104,24 @@ class CoroutineStreamHandler::Call final : public net::Letter,
   void opened() {
     auto const alive = std::move(travelling_);
     is_under_way_.store(false);
+    if (has_failed_) return;
     Ref const done(object_ ? call_host("news_of_connection", object_) : begin());
-    if (done) return;
-    PyErr_WriteUnraisable(handler_.target_.get());
-    alive->abort();
-  }
-  void abort() {
-    if (conversation_) conversation_->abort();
+    if (!done) PyErr_WriteUnraisable(handler_.target_.get());
   }
   PyObject* begin() {
     auto const conversation = std::exchange(conversation_, nullptr);
     object_ = handler_.make_(conversation);
     Ref const token(object_ ? call_token() : nullptr);
-    if (!token) return nullptr;
-    auto* const begun = call_host("begin_connection", asyncio_.loop(), handler_.target_.get(),
-                                  object_, token.get());
-    // The end of the connection may have come before the task.
-    if (begun && conversation->is_closed()) send();
+    if (!token) in_flight_->fetch_sub(1, std::memory_order_relaxed);
+    auto* const begun = token ? call_host("begin_connection", asyncio_.loop(),
+                                          handler_.target_.get(), object_, token.get())
+                              : nullptr;
+    has_failed_ = !begun;
+    if (has_failed_) {
+      conversation->abort();
+    } else if (conversation->is_closed()) {
+      send();  // the end of the connection may have come before the task
+    }
     return begun;
   }
   // Lives as long as the task's coroutine: then the call is over.
@@ -142,6 +143,7 @@ class CoroutineStreamHandler::Call final : public net::Letter,
   AsyncioHost& asyncio_;
   std::shared_ptr<std::atomic<std::size_t>> in_flight_;  // the server's, which calls may outlive
   PyObject* object_ = nullptr;
+  bool has_failed_ = false;  // there is no task to tell of news
   std::atomic<bool> is_under_way_{false};
   std::shared_ptr<Call> travelling_;
 };
