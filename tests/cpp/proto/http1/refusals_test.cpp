@@ -320,6 +320,7 @@ TEST(Refusals, ComeFromEveryExampleAtEveryCut) {
 }
 
 TEST(Refusals, AreToldOnceWithWhatWasReadOfTheRequestLine) {
+  auto const limits = small_limits();
   for (auto const& [text, told] : std::vector<std::pair<std::string, std::string>>{
            {with_line("GET /a HTTP/1.1") + "GET /b HTTP/1.1\r\n\r\n", "0 400 GET /b HTTP/1.1"},
            {with_line("GET /a HTTP/7.0"), "0 505 GET /a HTTP/7.0"},
@@ -327,7 +328,7 @@ TEST(Refusals, AreToldOnceWithWhatWasReadOfTheRequestLine) {
            {chunked("x"), "0 400 POST / HTTP/1.1"},  // cut there, the head would have been told
            {chunked("1\r\nax"), "1 400 nothing"},
            {with_line("GET /a HTTP/1.1"), ""}}) {
-    Owner owner(proto::Side::server, answer_all, small_limits());
+    Owner owner(proto::Side::server, answer_all, limits);
     owner.feed(text);
     EXPECT_EQ(owner.refused, told);
     EXPECT_FALSE(owner.codec->next_event());
