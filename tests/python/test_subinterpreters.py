@@ -251,10 +251,9 @@ def test_a_program_that_ends_with_a_running_server_ends_well(script, tmp_path):
 
 @needs_interpreters
 def test_interpreters_that_import_datetime_end_without_a_crash(script):
-    # In a program of its own: where the main interpreter has imported it first, all is well.
+    # In a program of its own: the main interpreter has to have imported it before they do.
     program = script(
-        "import sys, millrace as mr, hello\n"
-        "assert '_datetime' not in sys.modules\n"
+        "import millrace as mr, hello\n"
         "for _ in range(6):\n"
         "    with mr.Server(hello.app, pattern=mr.patterns.subinterpreters(2)):\n"
         "        pass\n"
