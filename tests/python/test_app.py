@@ -279,7 +279,7 @@ def test_a_second_lifespan_is_refused():
         app.lifespan(life)
 
 
-@pytest.mark.parametrize("name", ["sse", "websocket", "static"])
+@pytest.mark.parametrize("name", ["sse", "websocket"])
 def test_what_is_not_built_is_not_there(name):
     with pytest.raises(AttributeError):
         getattr(mr.App(), name)
