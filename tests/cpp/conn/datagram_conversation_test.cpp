@@ -4,31 +4,16 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
-#include <atomic>
-#include <cerrno>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "net/full_kernel.hpp"
+
 #include "millrace/conn/client_loop.hpp"
-
-namespace {
-
-// The loopback takes everything at once: a full buffer is played here, in the place of libc's call.
-std::atomic<bool> kernel_is_full = false;
-
-}  // namespace
-
-extern "C" int sendmmsg(int descriptor, mmsghdr* messages, unsigned count, int flags) {
-  if (!kernel_is_full)
-    return static_cast<int>(::syscall(SYS_sendmmsg, descriptor, messages, count, flags));
-  errno = EAGAIN;
-  return -1;
-}
 
 namespace millrace::conn {
 namespace {
@@ -134,9 +119,9 @@ TEST(DatagramConversation, KeepsDatagramsUpToItsLimitAndDropsOneMore) {
 
 TEST(DatagramConversation, TellsWhenAFullKernelHasRoom) {
   Bench bench;
-  kernel_is_full = true;
+  testing::kernel_is_full = true;
   EXPECT_EQ(send(*bench.client, "waits"), 0u);
-  kernel_is_full = false;
+  testing::kernel_is_full = false;
   EXPECT_TRUE(bench.client->wait_for_news(soon()));
   EXPECT_EQ(send(*bench.client, "waits"), 1u);
   EXPECT_EQ(bench.peer.receive(), "waits");

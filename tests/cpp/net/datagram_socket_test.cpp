@@ -3,27 +3,11 @@
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cerrno>
-
+#include "full_kernel.hpp"
 #include "loops.hpp"
 #include "sockets.hpp"
-
-namespace {
-
-// The loopback takes everything at once: a full buffer is played here, in the place of libc's call.
-bool kernel_is_full = false;
-
-}  // namespace
-
-extern "C" int sendmmsg(int descriptor, mmsghdr* messages, unsigned count, int flags) {
-  if (!kernel_is_full)
-    return static_cast<int>(::syscall(SYS_sendmmsg, descriptor, messages, count, flags));
-  errno = EAGAIN;
-  return -1;
-}
 
 namespace millrace::net {
 namespace {
@@ -137,11 +121,11 @@ TEST(DatagramSocket, WaitsForRoomWithinItsLimitAndDropsTheRest) {
   testing::send_text(client, "hello");
   ASSERT_TRUE(testing::turn_until(bench.reactor, [&] { return bench.got.size() == 1; }));
   auto const& c = bench.counters();
-  kernel_is_full = true;
+  testing::kernel_is_full = true;
   for (auto const* text : {"one", "two", "three", "four", "five"})
     bench.socket->send(bench.peer, text);
   bench.socket->flush();
-  kernel_is_full = false;
+  testing::kernel_is_full = false;
   EXPECT_EQ(c.writes_blocked.get(), 1u);
   EXPECT_EQ(c.datagrams_dropped.get(), 2u);
   EXPECT_EQ(c.messages_out.get(), 0u);
