@@ -12,7 +12,6 @@ from millrace import _core, observe
 from millrace.life import AnyPattern, Life, ServedBy
 from millrace.patterns import MultiProcess, Pattern, Subinterpreters
 from millrace.sockets import SocketReport
-from millrace.units import seconds
 
 if TYPE_CHECKING:
     from millrace.supervisor.listeners import Listeners
@@ -47,10 +46,9 @@ class HandlerServer(Life):
         drain: float | str,
         arguments: Mapping[str, Any],
     ) -> None:
-        super().__init__(pattern)
+        super().__init__(pattern, drain)
         self._kind = kind
         self._handler = handler
-        self._drain_s = seconds(drain)
         self._arguments = {name: arguments[name] for name in arguments.keys() - _NOT_FOR_WORKERS}
 
     def __repr__(self) -> str:
@@ -87,12 +85,7 @@ class HandlerServer(Life):
         WrongState
             Called by a handler, which would wait for itself.
         """
-        patience = self._drain_s if drain is None else seconds(drain)
-        if patience == 0:
-            self.hurry()
-        with self._lock:
-            if self.is_running:
-                self._stop(patience)
+        self._stop_within(drain, self._stop)
 
     def stats(self) -> observe.Stats:
         """Return what the engine counted, per loop: system calls, bytes, copies, drops."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias, cast
 import millrace._host  # noqa: F401
 from millrace import _core, patterns, running
 from millrace.patterns import MultiProcess, Pattern, Subinterpreters
+from millrace.units import seconds
 
 if TYPE_CHECKING:
     from millrace.subinterpreters.pool import Interpreters
@@ -37,7 +38,8 @@ class Life(ABC):
     `_serves`; what it does to stop ends with `_has_ended`.
     """
 
-    def __init__(self, pattern: AnyPattern | None) -> None:
+    def __init__(self, pattern: AnyPattern | None, drain: float | str) -> None:
+        self._drain_s = seconds(drain)
         self._pattern = pattern if pattern is not None else patterns.single_thread()
         self._core: ServedBy | None = None
         # Why the worker processes were given up, and whom to tell; empty while all is well.
@@ -121,6 +123,15 @@ class Life(ABC):
 
     @abstractmethod
     def _start(self) -> None: ...
+
+    def _stop_within(self, drain: float | str | None, stop: Callable[[float], None]) -> None:
+        """Stop where it runs, under the lock, with the seconds that calls under way get."""
+        patience = self._drain_s if drain is None else seconds(drain)
+        if patience == 0:
+            self.hurry()
+        with self._lock:
+            if self.is_running:
+                stop(patience)
 
     def _serves(self) -> None:
         self.failure = ""

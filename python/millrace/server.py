@@ -112,7 +112,7 @@ class Server(Sight):
         drain: float | str = "10s",
         tls: None = None,
     ) -> None:
-        super().__init__(pattern)
+        super().__init__(pattern, drain)
         given = locals().items()
         # What worker processes get another way, or not at all, is left out.
         self._arguments = {name: value for name, value in given if name not in _NOT_FOR_WORKERS}
@@ -122,7 +122,6 @@ class Server(Sight):
         if tls is not None:
             raise ValueError("tls is not available in this version: leave it out")
         self._app = app
-        self._drain_s = seconds(drain)
         self._options = _core.ServerOptions()
         self._binds = bind_list(bind)
         self._options.recipe = self._pattern.recipe()
@@ -201,12 +200,7 @@ class Server(Sight):
         WrongState
             Called by a handler, which would wait for itself.
         """
-        patience = self._drain_s if drain is None else seconds(drain)
-        if patience == 0:
-            self.hurry()
-        with self._lock:
-            if self.is_running:
-                self._stop(patience, idle)
+        self._stop_within(drain, lambda patience: self._stop(patience, idle))
 
     def serve_forever(self) -> None:
         """Serve until Ctrl-C, or until another thread calls `stop`; started where it is not.

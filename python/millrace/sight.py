@@ -20,8 +20,8 @@ __all__ = ["Sight"]
 class Sight(Life):
     """What may be asked of a server, whoever serves; of its last run where it is stopped."""
 
-    def __init__(self, pattern: AnyPattern | None) -> None:
-        super().__init__(pattern)
+    def __init__(self, pattern: AnyPattern | None, drain: float | str) -> None:
+        super().__init__(pattern, drain)
         self._logs: RequestLogs | None = None
 
     def stats(self) -> observe.Stats:
