@@ -58,6 +58,7 @@ class DatagramSocket final : private Readiness, private DatagramSink {
   void send(const Endpoint& to, base::ByteView datagram);
   // Sends what was collected, as far as the kernel takes it; the rest when it has room.
   void flush();
+  std::size_t unsent() const { return sender_.size(); }  // datagrams that are still to leave
 
  private:
   DatagramSocket(int descriptor, const DatagramOptions& options);

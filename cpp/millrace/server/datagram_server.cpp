@@ -1,6 +1,7 @@
 #include "millrace/server/datagram_server.hpp"
 
 #include <chrono>
+#include <functional>
 #include <thread>
 #include <utility>
 
@@ -17,6 +18,11 @@ constexpr std::size_t kept_bytes = 2048;
 
 void give_back(std::string& text) {
   if (text.capacity() > kept_bytes) std::string().swap(text);
+}
+
+void wait_until(base::Time deadline, const std::function<bool()>& is_done) {
+  while (!is_done() && net::Reactor::clock() < deadline)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
 }  // namespace
@@ -44,12 +50,28 @@ class DatagramServer::Loop final : public net::TurnObserver, public DatagramHome
     for (auto const& socket : sockets) socket->stop_reading();
   }
   void end_of_turn() override {
-    for (auto const& socket : sockets) socket->flush();
+    std::size_t left = 0;
+    for (auto const& socket : sockets) {
+      socket->flush();
+      left += socket->unsent();
+    }
+    unsent_.set(left);
   }
   void answer(net::DatagramSocket& socket, const net::Endpoint& to, Outcome outcome,
               base::ByteView bytes) {
-    if (outcome == Outcome::answered) socket.send(to, bytes);
     if (outcome == Outcome::failed) reactor.counters().requests_failed.add();
+    if (outcome != Outcome::answered) return;
+    socket.send(to, bytes);
+    // At once: an answer that came home is no call under way any more. The turn's end corrects it.
+    unsent_.add();
+  }
+  // Answers that are still to leave. Any thread.
+  std::size_t unsent() const { return unsent_.get(); }
+  // No loop runs any more: what is left will never have room.
+  void close_sockets() {
+    for (auto const& socket : sockets) reactor.counters().datagrams_dropped.add(socket->unsent());
+    sockets.clear();
+    unsent_.set(0);
   }
 
   DatagramServer& server;
@@ -75,6 +97,7 @@ class DatagramServer::Loop final : public net::TurnObserver, public DatagramHome
 
   net::DatagramBuffers buffers_;
   std::string answer_;
+  trace::Counter unsent_;
   std::vector<std::unique_ptr<DatagramCall>> idle_;  // to be used again
 };
 
@@ -140,7 +163,7 @@ void DatagramServer::Loop::run(DatagramCall& call) {
 void DatagramServer::Loop::on_done(std::unique_ptr<DatagramCall> call) {
   answer(*call->socket, call->from, call->outcome, call->answer);
   keep(std::move(call));
-  server.calls_->under_way.fetch_sub(1, std::memory_order_relaxed);
+  server.calls_->under_way.fetch_sub(1, std::memory_order_release);  // see in_flight()
 }
 
 // ----------------------------------------------------------------------------------------------
@@ -218,14 +241,20 @@ void DatagramServer::stop_accepting() {
     loops_.on_every_loop([this](std::size_t i) { homes_[i]->stop_reading(); });
 }
 
+// Who sees a call gone sees its answer among the unsent.
+std::size_t DatagramServer::in_flight() const {
+  auto count = calls_->under_way.load(std::memory_order_acquire);
+  for (auto const& home : homes_) count += home->unsent();
+  return count;
+}
+
 std::size_t DatagramServer::drain(base::Time deadline) {
-  while (in_flight() > 0 && net::Reactor::clock() < deadline)
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  wait_until(deadline, [this] { return in_flight() == 0; });
   return in_flight();
 }
 
 void DatagramServer::close_sockets() {
-  for (auto const& home : homes_) home->sockets.clear();
+  for (auto const& home : homes_) home->close_sockets();
 }
 
 void DatagramServer::stop_loops() {
@@ -235,7 +264,8 @@ void DatagramServer::stop_loops() {
   // Every call on a worker has been run, and its answer is on its way. Others get a moment for
   // their clean-up; an answer after that finds no loop to take it.
   handler_.cancel();
-  drain(net::Reactor::clock() + base::seconds(1));
+  wait_until(net::Reactor::clock() + base::seconds(1),
+             [this] { return calls_->under_way.load(std::memory_order_relaxed) == 0; });
   {
     std::lock_guard const guard(calls_->lock);
     calls_->can_come_home = false;

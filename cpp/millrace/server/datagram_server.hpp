@@ -18,7 +18,9 @@ struct DatagramServerOptions {
   std::size_t calls = 1024;
 };
 
-// Answers leave at the end of the turn that brought them about, with one sendmmsg per socket. Where
+// Answers leave at the end of the turn that brought them about, with one sendmmsg per socket; drain()
+// waits for those the kernel has no room for, and what is left when the sockets close is counted as
+// dropped. Where
 // handlers run on workers and their queue is full, a datagram is dropped and counted. Handlers that
 // answer later are begun on the loop that read, whatever the pattern says of running them.
 class DatagramServer final : public Service {
@@ -43,9 +45,8 @@ class DatagramServer final : public Service {
   const exec::Recipe& recipe() const override { return options_.recipe; }
   const std::vector<net::Endpoint>& endpoints() const override { return endpoints_; }
   std::vector<SocketReport> socket_reports() const override { return reports_; }
-  std::size_t in_flight() const override {
-    return calls_->under_way.load(std::memory_order_relaxed);
-  }
+  // Calls under way, and answers that the kernel has not taken.
+  std::size_t in_flight() const override;
 
  private:
   class Loop;

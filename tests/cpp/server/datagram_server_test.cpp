@@ -9,6 +9,8 @@
 #include <set>
 #include <thread>
 
+#include "net/full_kernel.hpp"
+
 namespace millrace::server {
 namespace {
 
@@ -73,6 +75,75 @@ TEST(DatagramServer, TakesAnswersThatComeLaterAndThoseThatComeTooLate) {
   server.reset();
   DatagramCall::finish_late(std::move(later.calls[0]), DatagramOutcome::answered);
   ::close(client);
+}
+
+// A running echo server, of which `answers` wait because the kernel has no room for them.
+struct BlockedEcho {
+  explicit BlockedEcho(const exec::Recipe& recipe, std::uint64_t answers = 3)
+      : server({.recipe = recipe}, echo, nullptr, nullptr),
+        client(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+    testing::kernel_is_full = true;
+    EXPECT_TRUE(server.listen());
+    server.run_loops();
+    EXPECT_TRUE(server.accept());
+    auto const& at = server.endpoints().front();
+    EXPECT_EQ(::connect(client, at.address(), at.size), 0);
+    for (std::uint64_t i = 0; i < answers; ++i) EXPECT_EQ(::send(client, "hello", 5, 0), 5);
+    while (total(&trace::LoopCounters::messages_in) < answers ||
+           total(&trace::LoopCounters::writes_blocked) == 0 || server.in_flight() != answers)
+      std::this_thread::yield();
+    server.stop_accepting();
+  }
+  ~BlockedEcho() {
+    testing::kernel_is_full = false;
+    ::close(client);
+  }
+  std::uint64_t total(trace::Counter trace::LoopCounters::* counter) {
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i < server.loops().size(); ++i)
+      sum += (server.loops()[i].counters().*counter).get();
+    return sum;
+  }
+
+  DatagramEcho echo;
+  DatagramServer server;
+  int client;
+};
+
+std::vector<exec::Recipe> recipes_for_datagrams() {
+  auto const all = exec::recipes();
+  std::vector<exec::Recipe> recipes(all.begin(), all.end());
+  std::erase_if(recipes, [](const exec::Recipe& recipe) {
+    return !DatagramServer::check({.recipe = recipe});
+  });
+  return recipes;
+}
+
+TEST(DatagramServer, WaitsForAnswersThatWaitForTheSendBuffer) {
+  for (auto const& recipe : recipes_for_datagrams()) {
+    SCOPED_TRACE(recipe.name);
+    BlockedEcho blocked(recipe);
+    EXPECT_EQ(blocked.server.drain(net::Reactor::clock()), 3u);
+    testing::kernel_is_full = false;
+    EXPECT_EQ(blocked.server.drain(net::Reactor::clock() + base::seconds(30)), 0u);
+    blocked.server.stop_loops();
+    EXPECT_EQ(blocked.total(&trace::LoopCounters::messages_out), 3u);
+    EXPECT_EQ(blocked.total(&trace::LoopCounters::datagrams_dropped), 0u);
+    char answer[100];
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(::recv(blocked.client, answer, sizeof answer, 0), 5);
+  }
+}
+
+TEST(DatagramServer, CountsTheAnswersThatItsEndCutsOff) {
+  for (auto const& recipe : recipes_for_datagrams()) {
+    SCOPED_TRACE(recipe.name);
+    BlockedEcho blocked(recipe);
+    EXPECT_EQ(blocked.server.drain(net::Reactor::clock()), 3u);
+    blocked.server.stop_loops();
+    EXPECT_EQ(blocked.total(&trace::LoopCounters::messages_out), 0u);
+    EXPECT_EQ(blocked.total(&trace::LoopCounters::datagrams_dropped), 3u);
+    EXPECT_EQ(blocked.server.in_flight(), 0u);
+  }
 }
 
 TEST(DatagramServer, ThatNeverRanLeavesNoPortBound) {
