@@ -170,6 +170,7 @@ void bind_server(py::module_& module) {
       .def("metrics", [](const Engine& engine) { return rows_of(engine.metrics()); })
       .def("socket_reports", &Engine::socket_reports)
       .def("accept_queues", &Engine::accept_queues)
+      .def("receive_queues", &Engine::receive_queues)
       .def("listening_descriptors", &Engine::listening_descriptors)
       .def("leave_paths", &Engine::leave_paths)
       .def(

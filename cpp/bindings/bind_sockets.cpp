@@ -82,6 +82,13 @@ void bind_reports(py::module_& module) {
   py::class_<server::QueueReport>(module, "QueueReport")
       .def_readonly("endpoint", &server::QueueReport::endpoint)
       .def_readonly("queue", &server::QueueReport::queue);
+  py::class_<net::ReceiveQueue>(module, "ReceiveQueue")
+      .def_readonly("waiting_bytes", &net::ReceiveQueue::waiting_bytes)
+      .def_readonly("limit_bytes", &net::ReceiveQueue::limit_bytes)
+      .def_readonly("drops", &net::ReceiveQueue::drops);
+  py::class_<server::ReceiveQueueReport>(module, "ReceiveQueueReport")
+      .def_readonly("endpoint", &server::ReceiveQueueReport::endpoint)
+      .def_readonly("queue", &server::ReceiveQueueReport::queue);
   py::class_<net::ListenCounters>(module, "ListenCounters")
       .def_readonly("overflows", &net::ListenCounters::overflows)
       .def_readonly("drops", &net::ListenCounters::drops);
@@ -98,6 +105,7 @@ void bind_sockets(py::module_& module) {
              "options"_a = py::none(), "index"_a = net::ListenSocket::Options{}.index,
              "takes_over"_a = false);
   module.def("accept_queue", &net::accept_queue, "descriptor"_a, "family"_a);
+  module.def("receive_queue", &net::receive_queue, "descriptor"_a);
   module.def("listen_counters", &net::listen_counters);
 }
 

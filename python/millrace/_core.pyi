@@ -124,6 +124,22 @@ class QueueReport:
     @property
     def queue(self) -> AcceptQueue | None: ...
 
+class ReceiveQueue:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...  # by the engine alone
+    @property
+    def waiting_bytes(self) -> int: ...
+    @property
+    def limit_bytes(self) -> int: ...
+    @property
+    def drops(self) -> int: ...
+
+class ReceiveQueueReport:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...  # by the engine alone
+    @property
+    def endpoint(self) -> str: ...
+    @property
+    def queue(self) -> ReceiveQueue | None: ...
+
 class ListenCounters:
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...  # by the engine alone
     @property
@@ -212,6 +228,7 @@ def open_listening_socket(
     """
 
 def accept_queue(descriptor: int, family: int) -> AcceptQueue | None: ...
+def receive_queue(descriptor: int) -> ReceiveQueue | None: ...
 
 # --- requests and answers (types written against the C API) ----------------------------------------
 
@@ -413,6 +430,7 @@ class Server:
     def metrics(self) -> list[_FamilyRow]: ...  # see millrace.metrics
     def socket_reports(self) -> list[SocketReport]: ...
     def accept_queues(self) -> list[QueueReport]: ...
+    def receive_queues(self) -> list[ReceiveQueueReport]: ...
     def listening_descriptors(self) -> list[int]: ...  # bind by bind; the server's own
     def leave_paths(self) -> None:
         """Keep Unix paths when the sockets close: another process listens there."""

@@ -128,7 +128,9 @@ class Connection:
     ``id`` is the kernel's cookie for the socket, the ``sk:`` of ss(8) in decimal. ``state`` is
     ``"idle"``, ``"answering"`` (a request has come whose answer is not complete) or ``"sending"``
     (complete, and waiting for the peer). ``age`` is in seconds, ``requests`` counts those that have
-    come, ``unsent_bytes`` those the kernel has not taken yet. ``tcp_info`` is None on Unix sockets.
+    come, ``unsent_bytes`` those the kernel has not taken yet. Of plain TCP, ``requests`` counts
+    messages, and ``"answering"`` says that some wait for a worker or for their coroutine, or that a
+    worker has them. ``tcp_info`` is None on Unix sockets.
     ``pid`` is the process that owns it, ``interpreter`` the number of its interpreter, from 1, with
     `millrace.patterns.subinterpreters`. ``loop`` counts within one of these.
     """

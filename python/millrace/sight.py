@@ -1,12 +1,12 @@
-"""What a server tells about itself: counts, times, metrics, sockets, connections."""
+"""What a server of HTTP tells about itself: counts, times, metrics, sockets."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from millrace import _core, observe
-from millrace.connections import AcceptQueues, Connections, from_engine
-from millrace.life import AnyPattern, Life
+from millrace import observe
+from millrace.connected import Connected
+from millrace.life import AnyPattern
 from millrace.metrics import Metrics, collect
 from millrace.sockets import SocketReport
 from millrace.units import seconds
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Sight"]
 
 
-class Sight(Life):
+class Sight(Connected):
     """What may be asked of a server, whoever serves; of its last run where it is stopped."""
 
     def __init__(self, pattern: AnyPattern | None, drain: float | str) -> None:
@@ -85,50 +85,3 @@ class Sight(Life):
         (5, 7, 'changed')
         """
         return SocketReport(self._last_core().socket_reports())
-
-    def accept_queues(self) -> AcceptQueues:
-        """Return what waits at each listening socket to be accepted; nothing where it is stopped.
-
-        A socket that worker processes share is one row, whoever accepts from it.
-
-        Examples
-        --------
-        >>> import millrace as mr
-        >>> with mr.Server(mr.App(), backlog=100) as server:
-        ...     (queue,) = server.accept_queues()
-        >>> queue.depth, queue.limit
-        (0, 100)
-        """
-        return AcceptQueues(self._last_core().accept_queues(), _core.listen_counters())
-
-    def connections(self, *, most: int = 1000, timeout: float | str = "1s") -> Connections:
-        """Ask every loop for its open connections, with TCP_INFO of each.
-
-        Those of worker processes and interpreters too; who does not answer within a second more is
-        named in `Connections.silent`.
-
-        Parameters
-        ----------
-        most:
-            Of each loop; one costs its loop some microseconds.
-        timeout:
-            How long to wait for the loops.
-
-        Raises
-        ------
-        WrongState
-            Called by a handler, which would wait for itself.
-
-        Examples
-        --------
-        >>> import millrace as mr, socket
-        >>> with mr.Server(mr.App()) as server, socket.socket() as client:
-        ...     client.connect(("127.0.0.1", server.port))
-        ...     while not (open_now := server.connections()): pass
-        >>> open_now[0].state, open_now[0].tcp_info.state
-        ('idle', 'ESTABLISHED')
-        """
-        core, patience = self._last_core(), seconds(timeout)
-        if isinstance(core, _core.Server):
-            return from_engine(*core.connections(most, patience))
-        return core.connections(most, patience)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from millrace import _core, errors
+from millrace.connected import Connected
 from millrace.framing import Framing
 from millrace.handler_server import (
     AnyPattern,
@@ -235,7 +236,7 @@ class tcp_connect:  # noqa: N801 - called like a function
         return _core.connect(self._address, patience, self._options, self._socket)
 
 
-class TcpServer(HandlerServer):
+class TcpServer(HandlerServer, Connected):
     """Serves plain TCP with one handler, under any execution pattern; a context manager.
 
     A plain function is called with the connection and each message (without framing: with what

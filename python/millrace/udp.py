@@ -13,6 +13,7 @@ from millrace.handler_server import (
     is_coroutine_function,
     positive,
 )
+from millrace.receive_queues import ReceiveQueues
 from millrace.sockets import SocketOptions
 from millrace.supervisor.listeners import DatagramSockets, Layout
 from millrace.udp_client import AsyncUdpClient, UdpClient, UdpClientStats, udp_connect
@@ -119,6 +120,22 @@ class UdpServer(HandlerServer):
             raise ValueError("socket option 'backlog' means nothing to UDP: leave it out")
         options.socket = wanted.to_engine(Layout.of(self._pattern).total)
         options.check()
+
+    def receive_queues(self) -> ReceiveQueues:
+        """Return what waits at each socket to be read, and how much had no room there.
+
+        Nothing where it is stopped. A socket that worker processes share is one row, whoever reads.
+
+        Examples
+        --------
+        >>> import millrace as mr
+        >>> options = mr.SocketOptions(receive_buffer="64KiB")
+        >>> with mr.UdpServer(mr.udp.echo, socket_options=options) as server:
+        ...     (queue,) = server.receive_queues()
+        >>> queue.waiting_bytes, queue.limit_bytes, queue.drops
+        (0, 131072, 0)
+        """
+        return ReceiveQueues(self._last_core().receive_queues())
 
     def _make_engine(self) -> _core.Server:
         if self._handler is echo:

@@ -300,9 +300,9 @@ base::Result<server::ConnectionReports> Engine::connections(std::size_t most, do
   if (!usable())
     return base::failure(Errc::wrong_state, {},
                          "a handler keeps a loop that would have to answer: ask on another thread");
-  if (!parts_->is_running || !parts_->http) return server::ConnectionReports();
+  if (!parts_->is_running) return server::ConnectionReports();
   WithoutGil const unlocked;
-  return parts_->http->connections(most, deadline_in(seconds));
+  return parts_->server->connection_reports(most, deadline_in(seconds));
 }
 
 base::Status Engine::stop_loops() {

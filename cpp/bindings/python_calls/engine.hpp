@@ -88,6 +88,7 @@ class Engine {
   std::vector<int> ports() const;
   std::vector<server::SocketReport> socket_reports() const;
   std::vector<server::QueueReport> accept_queues() const;
+  std::vector<server::ReceiveQueueReport> receive_queues() const;
   std::vector<int> listening_descriptors() const;  // see server::Service, as for the next one
   void leave_paths();
 

@@ -114,6 +114,10 @@ std::vector<server::QueueReport> Engine::accept_queues() const {
   return parts_ ? parts_->server->accept_queues() : std::vector<server::QueueReport>();
 }
 
+std::vector<server::ReceiveQueueReport> Engine::receive_queues() const {
+  return parts_ ? parts_->server->receive_queues() : std::vector<server::ReceiveQueueReport>();
+}
+
 std::vector<int> Engine::listening_descriptors() const {
   return parts_ ? parts_->server->listening_descriptors() : std::vector<int>();
 }

@@ -1,5 +1,6 @@
 #include "millrace/conn/connection_report.hpp"
 
+#include "millrace/conn/conversation.hpp"
 #include "millrace/conn/server_connection.hpp"
 
 namespace millrace::conn {
@@ -22,6 +23,23 @@ ConnectionReport ServerConnection::report() const {
                                           : idle,
       .unsent_bytes = pump_.unsent_bytes(),
       .tcp = net::read_tcp_report(descriptor),
+  };
+}
+
+ConnectionReport Conversation::report() {
+  using enum ConnectionReport::State;
+  Locked const locked(lock_);
+  auto const unsent = stream_.unsent_bytes() + outgoing_bytes_;
+  return {
+      .id = net::socket_cookie(stream_.descriptor()),
+      .peer = peer_.to_string(),
+      .age = net::Reactor::clock() - since_,
+      .requests = stream_.messages(),
+      .state = inbox_bytes() > 0 ? answering
+               : unsent > 0      ? sending
+                                 : idle,
+      .unsent_bytes = unsent,
+      .tcp = net::read_tcp_report(stream_.descriptor()),
   };
 }
 

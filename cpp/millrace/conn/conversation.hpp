@@ -13,6 +13,7 @@
 namespace millrace::conn {
 
 class Conversation;
+struct ConnectionReport;
 
 // Shared by its loop, which holds it while it is open, and by whoever reads and writes: a handler's
 // object, a client's, a call under way.
@@ -116,6 +117,7 @@ class Conversation final : public std::enable_shared_from_this<Conversation>,
   // The server wants to end: what has come is still read, nothing more is.
   void go_away();
   void end(const base::Error& why) { stream_.abort(why); }
+  ConnectionReport report();
   // The keeper's, and what its listener attached, kept by whoever it has been handed to as well.
   std::size_t loop = 0;
   SharedAttachment attachment;
@@ -147,6 +149,7 @@ class Conversation final : public std::enable_shared_from_this<Conversation>,
   Listener* const listener_;
   const net::Endpoint peer_;
   const std::uint64_t number_;
+  const base::Time since_ = net::Reactor::clock();
   MessageStream stream_;
   SharedConversation self_;  // while it is open
 

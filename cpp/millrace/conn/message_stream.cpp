@@ -76,6 +76,7 @@ void MessageStream::tell_all(ByteView& bytes) {
     if (!message) return refuse(message.take_error());
     if (!*message) return;
     reactor_.counters().messages_in.add();
+    ++messages_;
     sink_.on_message(**message);
   }
 }

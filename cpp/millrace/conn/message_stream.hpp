@@ -73,6 +73,8 @@ class MessageStream final : private net::ReadSink {
   bool is_closed() const { return closed_; }
   bool has_room() const { return out_.size() < options_.high_water_bytes; }
   std::size_t unsent_bytes() const { return out_.size(); }
+  std::uint64_t messages() const { return messages_; }  // that have been told
+  int descriptor() const { return stream_->descriptor(); }
   net::Reactor& reactor() { return reactor_; }
   const net::Endpoint& peer() const { return stream_->peer(); }
 
@@ -107,6 +109,7 @@ class MessageStream final : private net::ReadSink {
   const MessageStreamOptions& options_;
   framing::Splitter splitter_;
   std::uint64_t copied_counted_ = 0;
+  std::uint64_t messages_ = 0;
   base::ByteChain out_;
   std::string pending_;  // read, but not to be told yet; at most one read buffer's worth
   Timer timer_;

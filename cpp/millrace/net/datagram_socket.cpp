@@ -1,15 +1,14 @@
 #include "millrace/net/datagram_socket.hpp"
 
 #include <fcntl.h>
-#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <utility>
 
+#include "millrace/net/receive_queue.hpp"
 #include "millrace/net/system_error.hpp"
 
 namespace millrace::net {
@@ -93,9 +92,8 @@ void DatagramSocket::adopt() {
   int family = AF_INET;
   get_option(descriptor_, SOL_SOCKET, SO_DOMAIN, family);
   set_options(SocketMoment::datagram, family);
-  std::array<std::uint32_t, SK_MEMINFO_VARS> memory{};
-  get_option(descriptor_, SOL_SOCKET, SO_MEMINFO, memory);
-  if (options_.counts_losses) reader_.count_losses_from(memory[SK_MEMINFO_DROPS]);
+  if (options_.counts_losses)
+    reader_.count_losses_from(receive_queue(descriptor_).value_or(ReceiveQueue{}).drops);
 }
 
 void DatagramSocket::set_options(SocketMoment moment, int family) {

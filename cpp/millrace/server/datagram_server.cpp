@@ -215,6 +215,7 @@ base::Status DatagramServer::listen() {
                   auto socket = net::DatagramSocket::open(at, options);
                   if (!socket) return socket.take_error();
                   auto const endpoint = (*socket)->endpoint();
+                  std::lock_guard const guard(sockets_lock_);
                   reports_.push_back({endpoint.to_string(), (*socket)->outcomes()});
                   homes_[loop]->sockets.push_back(std::move(*socket));
                   return endpoint;
@@ -253,7 +254,20 @@ std::size_t DatagramServer::drain(base::Time deadline) {
   return in_flight();
 }
 
+// Bind by bind, as the reports.
+std::vector<ReceiveQueueReport> DatagramServer::receive_queues() const {
+  std::lock_guard const guard(sockets_lock_);
+  std::vector<ReceiveQueueReport> queues;
+  for (std::size_t bind = 0; bind < homes_.front()->sockets.size(); ++bind)
+    for (auto const& home : homes_)
+      if (bind < home->sockets.size())
+        queues.push_back({home->sockets[bind]->endpoint().to_string(),
+                          net::receive_queue(home->sockets[bind]->descriptor())});
+  return queues;
+}
+
 void DatagramServer::close_sockets() {
+  std::lock_guard const guard(sockets_lock_);
   for (auto const& home : homes_) home->close_sockets();
 }
 

@@ -18,11 +18,11 @@ struct DatagramServerOptions {
   std::size_t calls = 1024;
 };
 
-// Answers leave at the end of the turn that brought them about, with one sendmmsg per socket; drain()
-// waits for those the kernel has no room for, and what is left when the sockets close is counted as
-// dropped. Where
-// handlers run on workers and their queue is full, a datagram is dropped and counted. Handlers that
-// answer later are begun on the loop that read, whatever the pattern says of running them.
+// Answers leave at the end of the turn that brought them about, with one sendmmsg per socket;
+// drain() waits for those the kernel has no room for, and what is left when the sockets close is
+// counted as dropped. Where handlers run on workers and their queue is full, a datagram is dropped
+// and counted. Handlers that answer later are begun on the loop that read, whatever the pattern
+// says of running them.
 class DatagramServer final : public Service {
  public:
   // Errc::invalid_option for limits of 0, socket options of TCP, and a pattern that places
@@ -45,6 +45,7 @@ class DatagramServer final : public Service {
   const exec::Recipe& recipe() const override { return options_.recipe; }
   const std::vector<net::Endpoint>& endpoints() const override { return endpoints_; }
   std::vector<SocketReport> socket_reports() const override { return reports_; }
+  std::vector<ReceiveQueueReport> receive_queues() const override;
   // Calls under way, and answers that the kernel has not taken.
   std::size_t in_flight() const override;
 
@@ -56,6 +57,7 @@ class DatagramServer final : public Service {
   DatagramHandler& handler_;
   // The calls' too, which may outlive it.
   const std::shared_ptr<DatagramCalls> calls_ = std::make_shared<DatagramCalls>();
+  mutable std::mutex sockets_lock_;  // only their coming and going, and those who look at them
   std::vector<net::Endpoint> endpoints_;
   std::vector<SocketReport> reports_;
   Loops loops_;

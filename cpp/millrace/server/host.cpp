@@ -41,6 +41,13 @@ std::vector<QueueReport> Host::accept_queues() const {
   return queues;
 }
 
+ConnectionReports Host::connection_reports(std::size_t most, base::Time deadline) {
+  return ask_loops<conn::ConnectionReport>(loops_, deadline, [this, most](auto i, auto& into) {
+    tenant_.list_connections(i, most, into);
+    for (auto& one : into) one.loop = i;
+  });
+}
+
 std::vector<int> Host::listening_descriptors() const {
   std::lock_guard const guard(sockets_lock_);
   std::vector<int> descriptors;

@@ -39,6 +39,9 @@ class Tenant {
   virtual void retire(std::size_t loop) { go_away(loop); }
   // Breaks off all that are left on the loop.
   virtual void abort_all(std::size_t loop) = 0;
+  // Adds at most so many of the loop's connections; which loop it is, the host knows.
+  virtual void list_connections(std::size_t loop, std::size_t most,
+                                std::vector<conn::ConnectionReport>& into) = 0;
   // Handlers' work under way. Any thread.
   virtual std::size_t in_flight() const = 0;
 };
@@ -61,6 +64,7 @@ class Host final : public Service {
   const std::vector<net::Endpoint>& endpoints() const override { return endpoints_; }
   std::vector<SocketReport> socket_reports() const override { return reports_; }
   std::vector<QueueReport> accept_queues() const override;
+  ConnectionReports connection_reports(std::size_t most, base::Time deadline) override;
   std::vector<int> listening_descriptors() const override;
   void leave_paths() override;
   Loops& loops() override { return loops_; }

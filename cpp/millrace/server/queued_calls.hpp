@@ -26,6 +26,7 @@ class QueuedCalls final : public conn::Attachment,
   void add(base::ByteView message);
   void end();     // closes the connection behind the last answer
   void forget();  // the connection is gone: what waits is dropped
+  bool is_busy() const { return is_running_ || !waiting_.ends.empty(); }
 
  private:
   // Messages one behind the other, and where each ends.

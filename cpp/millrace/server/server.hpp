@@ -8,7 +8,6 @@
 #include "millrace/conn/protocols.hpp"
 #include "millrace/conn/server_connection.hpp"
 #include "millrace/proto/http/limits.hpp"
-#include "millrace/server/ask_loops.hpp"
 #include "millrace/server/host.hpp"
 #include "millrace/server/router.hpp"
 
@@ -33,8 +32,6 @@ struct UnderWay {
   std::size_t silent_loops = 0;           // they did not answer in time: something blocks them
 };
 
-using ConnectionReports = Told<conn::ConnectionReport>;
-
 // Its life is its host's. The destructor does what is left of it, without waiting for requests.
 class Server final : public conn::Service, public Tenant {
  public:
@@ -46,8 +43,6 @@ class Server final : public conn::Service, public Tenant {
   // Asks every loop for its open requests. Any thread but a loop's, between Host::run_loops() and
   // the destructor.
   UnderWay under_way(std::size_t most, base::Time deadline);
-  // The same of its connections, at most so many of each loop.
-  ConnectionReports connections(std::size_t most, base::Time deadline);
   trace::Sink& sink(std::size_t index) { return *loops_[index]->sink; }
   std::size_t in_flight() const override { return in_flight_.load(std::memory_order_relaxed); }
   const Options& options() const { return options_; }
@@ -69,6 +64,10 @@ class Server final : public conn::Service, public Tenant {
   void go_away(std::size_t loop) override;
   void retire(std::size_t loop) override;
   void abort_all(std::size_t loop) override;
+  void list_connections(std::size_t loop, std::size_t most,
+                        std::vector<conn::ConnectionReport>& into) override {
+    loops_[loop]->connections.list(into, most);
+  }
   void start(conn::Exchange& exchange);
   void answer_overloaded(conn::Exchange& exchange);
   void answer_without_handler(conn::Exchange& exchange, const Router::Match& match);

@@ -4,9 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "millrace/conn/connection_report.hpp"
 #include "millrace/net/accept_queue.hpp"
+#include "millrace/net/receive_queue.hpp"
 #include "millrace/net/socket_options.hpp"
-#include "millrace/server/loops.hpp"
+#include "millrace/server/ask_loops.hpp"
 
 namespace millrace::server {
 
@@ -21,6 +23,14 @@ struct QueueReport {
   std::string endpoint;
   std::optional<net::AcceptQueue> queue;
 };
+
+// The same of a socket of UDP.
+struct ReceiveQueueReport {
+  std::string endpoint;
+  std::optional<net::ReceiveQueue> queue;
+};
+
+using ConnectionReports = Told<conn::ConnectionReport>;
 
 // Life: listen() -> run_loops() -> accept() -> stop_accepting() -> drain() -> stop_loops().
 // Each step once, by one controlling thread; none on a loop.
@@ -47,6 +57,13 @@ class Service {
   virtual std::vector<SocketReport> socket_reports() const { return {}; }
   // One per listening socket; none when it has stopped accepting. Any thread.
   virtual std::vector<QueueReport> accept_queues() const { return {}; }
+  // One per socket of UDP; none when they are closed. Any thread.
+  virtual std::vector<ReceiveQueueReport> receive_queues() const { return {}; }
+  // Asks every loop for its connections, at most so many of each. Any thread but a loop's, between
+  // run_loops() and the destructor.
+  virtual ConnectionReports connection_reports(std::size_t /*most*/, base::Time /*deadline*/) {
+    return {};
+  }
   // The listening sockets, bind by bind, for a successor of this process: theirs until they close.
   virtual std::vector<int> listening_descriptors() const { return {}; }
   // A successor listens from now on: Unix paths stay when the sockets close.

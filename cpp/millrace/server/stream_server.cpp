@@ -75,6 +75,16 @@ void StreamServer::abort_all(std::size_t loop) {
     conversation->end(Error{Errc::cancelled, {}, "the server stops"});
 }
 
+void StreamServer::list_connections(std::size_t loop, std::size_t most,
+                                    std::vector<conn::ConnectionReport>& into) {
+  for (auto* conversation : loops_[loop].conversations) {
+    if (into.size() == most) return;
+    auto& report = into.emplace_back(conversation->report());
+    auto const* const calls = static_cast<QueuedCalls*>(conversation->attachment.get());
+    if (calls && calls->is_busy()) report.state = conn::ConnectionReport::State::answering;
+  }
+}
+
 // ----------------------------------------------------------------------------------------------
 // messages
 

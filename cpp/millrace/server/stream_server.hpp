@@ -38,6 +38,8 @@ class StreamServer final : public Tenant, private conn::Keeper, private conn::Li
   void refuse_connection(std::size_t loop, int descriptor) override;
   void go_away(std::size_t loop) override;
   void abort_all(std::size_t loop) override;
+  void list_connections(std::size_t loop, std::size_t most,
+                        std::vector<conn::ConnectionReport>& into) override;
   void on_closed(conn::Conversation& conversation) override;
   void on_message(conn::Conversation& conversation, base::ByteView message) override;
   void on_end(conn::Conversation& conversation) override;

@@ -1,5 +1,4 @@
-// What operators ask of a running server: which requests it works on, who is connected, and whether
-// its loops answer.
+// What operators ask of a running server: which requests it works on, and whether its loops answer.
 #include <algorithm>
 
 #include "millrace/server/server.hpp"
@@ -14,14 +13,6 @@ UnderWay Server::under_way(std::size_t most, base::Time deadline) {
   std::ranges::sort(told.items, {}, &conn::OpenRequest::since);
   told.items.resize(std::min(told.items.size(), most));
   return {std::move(told.items), told.silent_loops};
-}
-
-ConnectionReports Server::connections(std::size_t most, base::Time deadline) {
-  return ask_loops<conn::ConnectionReport>(host_.loops(), deadline,
-                                           [this, most](auto i, auto& into) {
-                                             loops_[i]->connections.list(into, most);
-                                             for (auto& one : into) one.loop = i;
-                                           });
 }
 
 }  // namespace millrace::server

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from millrace import _core
 from millrace.connections import QueueReport
+from millrace.receive_queues import ReceiveQueueReport
 from millrace.supervisor.listeners import Lent, Listeners
 
 __all__ = ["Keeper"]
@@ -42,6 +43,10 @@ class Keeper:
     def accept_queues(self) -> Sequence[QueueReport]:
         """Return what waits at each listening socket, whoever accepts from it."""
         return self._listeners.accept_queues()
+
+    def receive_queues(self) -> Sequence[ReceiveQueueReport]:
+        """Return what waits at each socket of UDP, whoever reads it."""
+        return self._listeners.receive_queues()
 
     def socket_reports(self) -> list[_core.SocketReport]:
         """Return what became of the options of each listening socket."""

@@ -10,11 +10,11 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from millrace import _core
 from millrace.patterns import MultiProcess, Pattern, Subinterpreters
@@ -35,12 +35,15 @@ _Identity = tuple[int, int] | None
 Lent = dict[str, list[int]]
 
 
+_Q = TypeVar("_Q")
+
+
 @dataclass(frozen=True)
-class _Queue:
+class _Queue(Generic[_Q]):
     """What waits at one of them."""
 
     endpoint: str
-    queue: _core.AcceptQueue | None
+    queue: _Q | None
 
 
 @dataclass(frozen=True)
@@ -156,13 +159,18 @@ class Listeners:
             self._sockets.clear()
             self.endpoints.clear()
 
-    def accept_queues(self) -> list[_Queue]:
+    def accept_queues(self) -> list[_Queue[_core.AcceptQueue]]:
         """Return what waits at each socket, once however many accept from it. Any thread."""
+        return self._queues(lambda one: _core.accept_queue(one.fileno(), one.family))
+
+    def receive_queues(self) -> list[_Queue[_core.ReceiveQueue]]:
+        """Return what waits at each socket of UDP, once however many read it. Any thread."""
+        return self._queues(lambda one: _core.receive_queue(one.fileno()))
+
+    def _queues(self, ask: Callable[[socket.socket], _Q | None]) -> list[_Queue[_Q]]:
         with self._coming_and_going:
             return [
-                _Queue(_endpoint(one), _core.accept_queue(one.fileno(), one.family))
-                for row in self._sockets.values()
-                for one in row
+                _Queue(_endpoint(one), ask(one)) for row in self._sockets.values() for one in row
             ]
 
     def _fill(self, row: list[socket.socket], bind: str, inherited: Sequence[int]) -> None:

@@ -98,7 +98,7 @@ struct BlockedEcho {
     testing::kernel_is_full = false;
     ::close(client);
   }
-  std::uint64_t total(trace::Counter trace::LoopCounters::* counter) {
+  std::uint64_t total(trace::Counter trace::LoopCounters::*counter) {
     std::uint64_t sum = 0;
     for (std::size_t i = 0; i < server.loops().size(); ++i)
       sum += (server.loops()[i].counters().*counter).get();
