@@ -9,6 +9,7 @@ import threading
 import millrace as mr
 import pytest
 
+from tests.interop.corpus import corpus
 from tests.python.wire import Gone, Signal, Wire, chunked, eventually, fetch, get, request
 
 pytestmark = pytest.mark.sanitize
@@ -249,143 +250,33 @@ def test_no_body_and_no_length_where_a_get_has_none(serve, app):
 
 # --- what is refused ------------------------------------------------------------------------------
 
-HOST = "Host: a\r\n"
-CHUNKED = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-REFUSED: dict[str, tuple[str, int]] = {
-    # RFC 9112 6.3: how long is the body?
-    "length beside chunked": ("POST /echo HTTP/1.1\r\n" + HOST +
-        "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-    "two lengths": ("POST /echo HTTP/1.1\r\n" + HOST +
-        "Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", 400),
-    "the same length twice": ("POST /echo HTTP/1.1\r\n" + HOST +
-        "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400),
-    "listed lengths": ("POST /echo HTTP/1.1\r\n" + HOST + "Content-Length: 3, 3\r\n\r\nabc", 400),
-    "signed length": ("POST /echo HTTP/1.1\r\n" + HOST + "Content-Length: +3\r\n\r\nabc", 400),
-    "negative length": ("POST /echo HTTP/1.1\r\n" + HOST + "Content-Length: -3\r\n\r\nabc", 400),
-    "hexadecimal length": ("POST /echo HTTP/1.1\r\n" + HOST +
-        "Content-Length: 0x3\r\n\r\nabc", 400),
-    "empty length": ("POST /echo HTTP/1.1\r\n" + HOST + "Content-Length:\r\n\r\n", 400),
-    "overflowing length": ("POST /echo HTTP/1.1\r\n" + HOST +
-        "Content-Length: 18446744073709551616\r\n\r\n", 400),
-    "coding on 1.0": ("POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-    "chunked not last": ("POST /echo HTTP/1.1\r\n" + HOST +
-        "Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n", 400),
-    "chunked twice": ("POST /echo HTTP/1.1\r\n" + HOST +
-        "Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", 400),
-    "two coding fields": ("POST /echo HTTP/1.1\r\n" + HOST +
-        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-    "unknown coding": ("POST /echo HTTP/1.1\r\n" + HOST +
-        "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
-    # RFC 9112 2.2: bare CR and LF.
-    "bare LF in the head": ("GET /plain HTTP/1.1\nHost: a\n\n", 400),
-    "bare LF after a field": ("GET /plain HTTP/1.1\r\nHost: a\nX: 1\r\n\r\n", 400),
-    "bare LF at the end": ("GET /plain HTTP/1.1\r\nHost: a\r\n\n", 400),
-    "bare CR in a value": ("GET /plain HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n", 400),
-    "bare CR after a field": ("GET /plain HTTP/1.1\r\nHost: a\rX: 1\r\n\r\n", 400),
-    # RFC 9112 5: fields.
-    "folded field": ("GET /plain HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n", 400),
-    "space before the colon": ("GET /plain HTTP/1.1\r\nHost: a\r\nX : 1\r\n\r\n", 400),
-    "space before the first field": ("GET /plain HTTP/1.1\r\n Host: a\r\n\r\n", 400),
-    "no colon": ("GET /plain HTTP/1.1\r\nHost: a\r\nX\r\n\r\n", 400),
-    "empty name": ("GET /plain HTTP/1.1\r\nHost: a\r\n: 1\r\n\r\n", 400),
-    "NUL in a name": ("GET /plain HTTP/1.1\r\nHost: a\r\nX\0: 1\r\n\r\n", 400),
-    "non-token in a name": ("GET /plain HTTP/1.1\r\nHost: a\r\nX(: 1\r\n\r\n", 400),
-    "high byte in a name": ("GET /plain HTTP/1.1\r\nHost: a\r\nX\xe4: 1\r\n\r\n", 400),
-    "NUL in a value": ("GET /plain HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n", 400),
-    "control byte in a value": ("GET /plain HTTP/1.1\r\nHost: a\r\nX: \x01\r\n\r\n", 400),
-    "DEL in a value": ("GET /plain HTTP/1.1\r\nHost: a\r\nX: \x7f\r\n\r\n", 400),
-    # RFC 9112 3.2: Host.
-    "no host": ("GET /plain HTTP/1.1\r\n\r\n", 400),
-    "two hosts": ("GET /plain HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
-    "two equal hosts": ("GET /plain HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
-    "host with a space": ("GET /plain HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
-    "host with a path": ("GET /plain HTTP/1.1\r\nHost: a/b\r\n\r\n", 400),
-    "host with a user": ("GET /plain HTTP/1.1\r\nHost: u@a\r\n\r\n", 400),
-    "host with a bad port": ("GET /plain HTTP/1.1\r\nHost: a:x\r\n\r\n", 400),
-    # RFC 9112 3: the request line.
-    "HTTP/0.9": ("GET /plain\r\n\r\n", 400),
-    "HTTP/2.0": ("GET /plain HTTP/2.0\r\nHost: a\r\n\r\n", 505),
-    "HTTP/1.2": ("GET /plain HTTP/1.2\r\nHost: a\r\n\r\n", 505),
-    "HTTP/0.9 spelt out": ("GET /plain HTTP/0.9\r\nHost: a\r\n\r\n", 505),
-    "HTTP/11.1": ("GET /plain HTTP/11.1\r\nHost: a\r\n\r\n", 400),
-    "small letters": ("GET /plain http/1.1\r\nHost: a\r\n\r\n", 400),
-    "RTSP": ("DESCRIBE /plain RTSP/1.0\r\nHost: a\r\n\r\n", 400),
-    "ICE": ("SOURCE /plain ICE/1.0\r\nHost: a\r\n\r\n", 400),
-    "two spaces": ("GET  /plain HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    "two spaces before the version": ("GET /plain  HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    "space at the end": ("GET /plain HTTP/1.1 \r\nHost: a\r\n\r\n", 400),
-    "a tab": ("GET\t/plain HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    "space at the start": (" GET /plain HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    "no target": ("GET HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    "non-token in the method": ("G(T /plain HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    "TLS hello": ("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
-    "HTTP/2 preface": ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
-    # RFC 9112 3.2, RFC 3986: targets.
-    "fragment": ("GET /plain#x HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    "relative target": ("GET plain HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    "control byte in the target": ("GET /pl\x01ain HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    "NUL in the target": ("GET /pl\0ain HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    "encoded NUL": ("GET /pl%00ain HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    "half an escape": ("GET /plain%4 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    "malformed escape": ("GET /plain%zz HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    "star for GET": ("GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    # RFC 9112 7.1: chunks.
-    "no chunk size": (CHUNKED + "\r\nabc\r\n0\r\n\r\n", 400),
-    "chunk size not hexadecimal": (CHUNKED + "g\r\nabc\r\n0\r\n\r\n", 400),
-    "negative chunk size": (CHUNKED + "-3\r\nabc\r\n0\r\n\r\n", 400),
-    "chunk size with a prefix": (CHUNKED + "0x3\r\nabc\r\n0\r\n\r\n", 400),
-    "space after the chunk size": (CHUNKED + "3 \r\nabc\r\n0\r\n\r\n", 400),
-    "overflowing chunk size": (CHUNKED + "fffffffffffffffff\r\nabc\r\n0\r\n\r\n", 400),
-    "chunk longer than its size": (CHUNKED + "3\r\nabcd\r\n0\r\n\r\n", 400),
-    "bare LF after the chunk size": (CHUNKED + "3\nabc\r\n0\r\n\r\n", 400),
-    "bare LF after the chunk": (CHUNKED + "3\r\nabc\n0\r\n\r\n", 400),
-    "bare LF in an extension": (CHUNKED + "3;a\nb\r\nabc\r\n0\r\n\r\n", 400),
-    "bare CR in an extension": (CHUNKED + "3;a\rb\r\nabc\r\n0\r\n\r\n", 400),
-    "bare LF at the end of chunks": (CHUNKED + "3\r\nabc\r\n0\r\n\n", 400),
-    "malformed trailer": (CHUNKED + "3\r\nabc\r\n0\r\nX : 1\r\n\r\n", 400),
-}  # fmt: skip
+# The rules and their examples: tests/interop/requests, replayed by test_request_corpus.py.
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_is_ambiguous_is_refused_and_no_handler_sees_it(serve, name):
-    message, status = REFUSED[name]
-    seen = []
-    app = mr.App()
+def test_malformed_chunks_end_a_stream_with_an_error(serve):
+    app, began, errors = mr.App(), [], []
 
-    @app.route("/{rest:path}", methods=["GET", "POST", "DESCRIBE", "SOURCE", "PRI"])
-    def handler(request):
-        seen.append(request.target)
-        return "handled"
-
-    server = serve(app)
-    with Wire(server) as wire:
-        # What follows would be the smuggled request.
-        wire.send(message, request("GET", "/smuggled"))
-        answer = wire.read()
-        assert (answer.status, answer.header("connection")) == (status, "close")
-        assert wire.is_closed_cleanly()
-    assert seen == []
-    assert get(server, "/ok").text == "handled"
-
-
-@pytest.mark.parametrize("name", [name for name, (text, _) in REFUSED.items() if CHUNKED in text])
-def test_malformed_chunks_end_a_stream_with_an_error(serve, name):
-    app, seen = mr.App(), []
-
-    @app.post("/echo")
+    @app.post("/")
     async def handler(request):
+        began.append(request)
         try:
             return b"".join([piece async for piece in request.stream()])
         except BaseException as error:
-            seen.append(error)
+            errors.append(error)
             raise
 
-    with Wire(serve(app)) as wire:
-        wire.send(REFUSED[name][0])
-        assert wire.read().status == 400
-        assert wire.is_closed_cleanly()
-    assert all(isinstance(error, mr.MillraceError | asyncio.CancelledError) for error in seen)
+    server = serve(app)
+    cases = [case for case in corpus() if case.status and case.in_body]
+    for count, case in enumerate(cases, 1):
+        with Wire(server) as wire:
+            head, mark, body = case.request.partition(b"\r\n\r\n")
+            wire.send(head + mark)
+            eventually(lambda count=count: len(began) == count)
+            wire.send(body)
+            assert wire.read().status == case.status, case
+            assert wire.is_closed_cleanly()
+    eventually(lambda: len(errors) == len(cases))
+    assert all(isinstance(error, mr.MillraceError | asyncio.CancelledError) for error in errors)
 
 
 def test_a_refused_client_that_keeps_sending_still_reads_why(serve, app):

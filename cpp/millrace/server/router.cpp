@@ -139,6 +139,7 @@ base::Result<std::vector<Segment>> parse(std::string_view pattern) {
 // Fills the parameters as it goes; they are right if it returns true.
 bool matches(const Pattern& pattern, ByteView path, conn::Exchange& exchange) {
   exchange.parameter_count = 0;
+  if (!path.starts_with('/')) return false;  // '*' is the server itself (RFC 9112 3.2.4)
   std::size_t at = 1;
   for (auto const& segment : pattern.segments) {
     if (at > path.size()) return false;

@@ -79,6 +79,13 @@ TEST_F(ARouter, PrefersLiteralSegmentsWhateverTheOrderOfTheRoutes) {
   EXPECT_EQ(found("GET", "/users/me2"), "/users/me2");
 }
 
+// RFC 9112 3.2.4: OPTIONS * asks about the server, which is no path of a route.
+TEST_F(ARouter, TakesTheStarForNoPath) {
+  route({"OPTIONS"}, "/{all:path}");
+  EXPECT_EQ(found("OPTIONS", "*"), "404");
+  EXPECT_EQ(found("OPTIONS", "/*"), "/{all:path} all=*");
+}
+
 TEST_F(ARouter, ChecksTheTypesOfParameters) {
   route({"GET"}, "/i/{n:int}");
   route({"GET"}, "/f/{x:float}");

@@ -161,6 +161,26 @@ bool is_port(ByteView text) {
   return true;  // an empty one is allowed (RFC 3986 3.2.3)
 }
 
+// RFC 3986 3.2.2: four numbers below 256, without zeros in front.
+bool is_ipv4(ByteView text) {
+  int dots = 0;
+  std::size_t digits = 0;
+  unsigned value = 0;
+  for (char c : text) {
+    if (c == '.') {
+      if (digits == 0) return false;
+      ++dots;
+      digits = 0;
+      value = 0;
+      continue;
+    }
+    if (c < '0' || c > '9' || (digits == 1 && value == 0)) return false;
+    value = value * 10 + static_cast<unsigned>(c - '0');
+    if (++digits > 3 || value > 255) return false;
+  }
+  return dots == 3 && digits > 0;
+}
+
 // Groups of hexadecimal digits, at most one "::", an IPv4 tail allowed. No zone: it means nothing
 // to a peer.
 bool is_ipv6(ByteView text) {
@@ -175,9 +195,7 @@ bool is_ipv6(ByteView text) {
     auto const end = std::min(text.find(':', i), text.size());
     auto const group = text.substr(i, end - i);
     if (group.find('.') != ByteView::npos) {
-      if (end != text.size() || group.size() > 15 ||
-          group.find_first_not_of("0123456789.") != ByteView::npos)
-        return false;
+      if (end != text.size() || !is_ipv4(group)) return false;
       groups += 2;
       i = end;
       break;

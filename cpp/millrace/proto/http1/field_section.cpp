@@ -55,11 +55,14 @@ class FramingFields {
 
   static bool has(FieldId id) { return (http::bit_of(id) & read_by_llhttp) != 0; }
 
-  // `line` with its CR LF; its field is already in the block.
+  // `line` without what stands behind its value; its field is already in the block. llhttp takes no
+  // tab between a length and its CR LF, which RFC 9112 5 allows.
   Breach read(ByteView line) {
     if (!parser_) parser_ = parser_behind_start_line();
-    line_ = line.substr(0, line.size() - 2);
-    return outcome(llhttp_execute(&*parser_, line.data(), line.size()));
+    line_ = line;
+    if (auto const breach = outcome(llhttp_execute(&*parser_, line.data(), line.size())))
+      return breach;
+    return outcome(llhttp_execute(&*parser_, "\r\n", 2));
   }
 
   // A line may go on behind its CR LF, so llhttp judges some of them only here.
@@ -126,7 +129,7 @@ Breach cut(HeadBlock& block, std::size_t at, std::size_t most_fields, FramingFie
     block.fields.push_back(
         {.name = span_of(at, colon), .value = span_of(value_at, value_end), .id = id});
     if (FramingFields::has(id))
-      if (auto const breach = framing.read({text.data() + at, next - at})) return breach;
+      if (auto const breach = framing.read({text.data() + at, value_end - at})) return breach;
     at = next;
   }
   return {};

@@ -31,7 +31,16 @@ class LlhttpFields {
   };
 
   LlhttpFields(base::ByteView section, std::size_t most_fields)
-      : section_(section), most_fields_(most_fields) {}
+      : section_(with_spaces_at_line_ends(section)), most_fields_(most_fields) {}
+
+  // llhttp takes spaces behind a length, but no tab; RFC 9112 5 allows both behind any value.
+  static std::string with_spaces_at_line_ends(base::ByteView section) {
+    std::string text(section);
+    for (auto at = text.find("\r\n"); at != std::string::npos; at = text.find("\r\n", at + 2))
+      for (auto blank = at; blank > 0 && (text[blank - 1] == '\t' || text[blank - 1] == ' ');)
+        text[--blank] = ' ';
+    return text;
+  }
 
   bool run() {
     llhttp_settings_t settings;
@@ -59,7 +68,7 @@ class LlhttpFields {
   // llhttp accepts folded lines, empty names and more. Each field has to begin where the line
   // before ended, with nothing between its parts but the colon and white space.
   bool each_has_a_line() {
-    auto rest = section_;
+    base::ByteView rest = section_;
     auto const skip_blanks = [&rest] {
       while (rest.front() == ' ' || rest.front() == '\t') rest.remove_prefix(1);
     };
@@ -84,7 +93,7 @@ class LlhttpFields {
     return texts;
   }
 
-  base::ByteView section_;
+  std::string section_;
   std::size_t most_fields_;
   std::vector<Field> fields_;
 };
