@@ -33,6 +33,9 @@ std::size_t count_of(const Head& request, ByteView lower_case_name) {
 
 Precondition evaluate(const Head& request, const Validators& ours, std::int64_t now) {
   auto const method = request.method();
+  // RFC 9110 13.2.1: methods that neither select nor change a representation know no conditions.
+  if (method == Method::options || method == Method::trace || method == Method::connect)
+    return Precondition::holds;
   bool const is_read = method == Method::get || method == Method::head;
   if (request.find("if-match")) {
     if (!names_ours(request, "if-match", ours.entity_tag, Comparison::strong))

@@ -110,6 +110,72 @@ TEST(Conditions, AreTakenInOrder) {
   expect({"If-Unmodified-Since: " + same + "If-Modified-Since: " + same, not_modified, holds});
 }
 
+// Of each field: not there, and the ways in which it can hold or fail.
+enum class Tag : std::uint8_t { absent, ours, weakly_ours, another, star, count_ };
+enum class When : std::uint8_t { absent, earlier, same, later, no_date, count_ };
+
+struct Combination {
+  Tag match, none_match;
+  When unmodified_since, modified_since;
+};
+
+std::string lines_of(const Combination& all) {
+  auto const tag = [](const std::string& name, Tag what) {
+    static const std::vector<std::string> texts{"", "\"abc\"", "W/\"abc\"", "\"x\"", "*"};
+    auto const& text = texts[static_cast<std::size_t>(what)];
+    return text.empty() ? "" : name + ": " + text + "\r\n";
+  };
+  auto const date = [](const std::string& name, When what) {
+    static const std::vector<std::string> texts{"", before, same, after, "never\r\n"};
+    auto const& text = texts[static_cast<std::size_t>(what)];
+    return text.empty() ? "" : name + ": " + text;
+  };
+  return tag("If-Match", all.match) + tag("If-None-Match", all.none_match) +
+         date("If-Unmodified-Since", all.unmodified_since) +
+         date("If-Modified-Since", all.modified_since);
+}
+
+// The steps of 13.2.2, one by one.
+Precondition by_the_steps(const Combination& all, bool is_read, bool is_weak) {
+  if (all.match != Tag::absent) {  // 1; 13.1.1 compares strongly
+    if (all.match != Tag::star && (all.match != Tag::ours || is_weak)) return fails;
+  } else if (all.unmodified_since == When::earlier) {  // 2
+    return fails;
+  }
+  if (all.none_match != Tag::absent) {  // 3; 13.1.2 compares weakly
+    return all.none_match == Tag::another ? holds : is_read ? not_modified : fails;
+  }
+  // 4; a date may be that of the file or later
+  bool const is_unmodified = all.modified_since == When::same || all.modified_since == When::later;
+  return is_read && is_unmodified ? not_modified : holds;
+}
+
+// 13.2.2, as a whole matrix.
+TEST(Conditions, TogetherComeToWhatTheStepsSay) {
+  auto const tags = static_cast<int>(Tag::count_);
+  auto const dates = static_cast<int>(When::count_);
+  for (int i = 0; i < tags * tags * dates * dates; ++i) {
+    Combination const all{static_cast<Tag>(i % tags), static_cast<Tag>(i / tags % tags),
+                          static_cast<When>(i / tags / tags % dates),
+                          static_cast<When>(i / tags / tags / dates)};
+    auto const lines = lines_of(all);
+    for (bool const is_weak : {false, true}) {
+      auto const& validators = is_weak ? ours_weak : ours;
+      for (auto const* method : {"GET", "HEAD"})
+        ASSERT_EQ(evaluate(head_of(method, lines), validators, now),
+                  by_the_steps(all, true, is_weak))
+            << method << ' ' << lines;
+      for (auto const* method : {"POST", "PUT", "DELETE", "PATCH"})
+        ASSERT_EQ(evaluate(head_of(method, lines), validators, now),
+                  by_the_steps(all, false, is_weak))
+            << method << ' ' << lines;
+      // 13.2.1: these neither select nor change anything.
+      for (auto const* method : {"OPTIONS", "TRACE"})
+        ASSERT_EQ(evaluate(head_of(method, lines), validators, now), holds) << method;
+    }
+  }
+}
+
 // 13.1.5
 TEST(Conditions, IfRangeNamesExactlyWhatWeHave) {
   auto const counts = [](const std::string& line, const Validators& validators = ours,
