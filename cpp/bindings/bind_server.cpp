@@ -70,6 +70,7 @@ void connection_flag(py::class_<Options>& options, const char* name) {
 }
 
 void bind_options(py::module_& module) {
+  using namespace py::literals;
   py::class_<Limits> limits(module, "Limits");
   limits.def(py::init<>())
       .def_readwrite("target_bytes", &Limits::target_bytes)
@@ -81,6 +82,14 @@ void bind_options(py::module_& module) {
   limit_seconds<&Limits::header_timeout>(limits, "header_timeout");
   limit_seconds<&Limits::body_timeout>(limits, "body_timeout");
   limit_seconds<&Limits::idle_timeout>(limits, "idle_timeout");
+
+  py::class_<server::FilterRow>(module, "Filter")
+      .def(py::init([](std::string kind, std::string prefix,
+                       std::map<std::string, server::Settings::Value> settings) {
+             return server::FilterRow{std::move(kind), std::move(prefix),
+                                      server::Settings(std::move(settings))};
+           }),
+           "kind"_a, "prefix"_a, "settings"_a);
 
   py::class_<Options> options(module, "ServerOptions");
   options.def(py::init<>())
@@ -100,6 +109,7 @@ void bind_options(py::module_& module) {
       .def_readwrite("body_bytes", &Options::body_bytes)
       .def_readwrite("max_connections", &Options::max_connections)
       .def_readwrite("max_in_flight", &Options::max_in_flight)
+      .def_readwrite("filters", &Options::filters)
       .def_property(
           "high_water_bytes",
           [](const Options& one) { return one.connection.pump.high_water_bytes; },

@@ -12,7 +12,7 @@ http://127.0.0.1:...
 
 from typing import TYPE_CHECKING, Any
 
-from millrace import errors, framing, patterns
+from millrace import errors, filters, framing, patterns
 from millrace._core import __version__
 from millrace.access_log import AccessLog
 from millrace.app import App
@@ -65,6 +65,7 @@ __all__ = [
     "UdpServer",
     "__version__",
     "errors",
+    "filters",
     "framing",
     "lab",
     "patterns",

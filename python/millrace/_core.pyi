@@ -57,6 +57,7 @@ class ServerOptions:
     body_bytes: int
     max_connections: int
     max_in_flight: int
+    filters: list[Filter]
     half_close: bool
     journey: bool
     write_timeout: float
@@ -346,6 +347,19 @@ class Interpreter:
         """Leave it as a program ends: threads are waited for, atexit functions are called."""
 
 # --- the server -----------------------------------------------------------------------------------
+
+class Filter:
+    """One filter of a server; the engine names the kinds and what settings each wants.
+
+    prefix: of the paths that it sees, without a slash at its end; empty for all.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        prefix: str,
+        settings: Mapping[str, bool | int | float | str | Sequence[str]],
+    ) -> None: ...
 
 class Route:
     """One row of the router.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from millrace import _core, chain
 from millrace._core import Response
 from millrace.files import StaticFiles
+from millrace.filters import Filter
 
 if TYPE_CHECKING:
     from millrace.lifetime import Lifetime
@@ -106,6 +107,7 @@ class App:
         self.state = SimpleNamespace()
         self._routes: list[_Route] = []
         self._included: list[tuple[str, App]] = []
+        self._filters: list[tuple[str, Filter]] = []
         self._middleware: list[Callable[..., Any]] = []
         self._errors: chain.ErrorTable = {}
         self._lifespan: Callable[[App], AbstractAsyncContextManager[Any]] | None = None
@@ -341,6 +343,33 @@ class App:
             raise ValueError("an app cannot include itself")
         self._included.append((prefix, app))
 
+    def filter(self, filter: Filter, *, prefix: str = "") -> None:
+        """Let a filter see every request before the router does, and its answer.
+
+        The first one registered is the outermost; those of an included app come after, for paths
+        below its prefix. Filters run natively and see what is answered without Python too;
+        `millrace.filters` has them.
+
+        Parameters
+        ----------
+        filter:
+            Such as ``millrace.filters.SecurityHeaders()``.
+        prefix:
+            Only for paths at and below it, such as ``/api``.
+
+        Examples
+        --------
+        >>> import millrace as mr
+        >>> app = mr.App()
+        >>> app.filter(mr.filters.SecurityHeaders(), prefix="/pages")
+        """
+        self._refuse_while_served()
+        if not isinstance(filter, Filter):
+            raise TypeError(f"{filter!r} is no filter: millrace.filters has them")
+        if prefix:
+            _check_path(prefix)
+        self._filters.append((prefix.rstrip("/"), filter))
+
     def middleware(self, function: AnyFunction) -> AnyFunction:
         """Put a function around every handler; the first one registered is the outermost.
 
@@ -479,6 +508,12 @@ class App:
                 )
                 target, kind = chain.compose(target, around)
             rows.append(_core.Route(list(route.methods), prefix + route.path, kind, target))
+        return rows
+
+    def _engine_filters(self, prefix: str = "") -> list[_core.Filter]:
+        rows = [filter.to_engine(prefix + below) for below, filter in self._filters]
+        for inner, app in self._included:
+            rows += app._engine_filters(prefix + inner)
         return rows
 
     def _nested_routes(

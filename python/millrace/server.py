@@ -287,6 +287,7 @@ class Server(Sight):
         )
         on_threads = isinstance(self._pattern.dispatch, patterns.Queue)
         routes = self._app._engine_routes(plain_on_threads=on_threads)
+        self._options.filters = self._app._engine_filters()
         recorders = self._recorders()
         self._logs = RequestLogs(self._access_log, self._slow_request_s, recorders)
         self._options.bind = taken_over(self._binds, inherited)

@@ -6,7 +6,7 @@ import re
 
 __all__ = ["byte_count", "seconds"]
 
-_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
+_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 
 # SI prefixes count in thousands, IEC ones in 1,024s.
 _BYTES = {
@@ -44,7 +44,7 @@ def seconds(duration: float | str) -> float:
         number, unit = _split(duration, "duration", "'50ms', '10s' or a number of seconds")
         scale = _SECONDS.get("us" if unit == "µs" else unit or "s")
         if scale is None:
-            raise ValueError(f"{duration!r}: unknown unit {unit!r}; use us, ms, s, min or h")
+            raise ValueError(f"{duration!r}: unknown unit {unit!r}; use us, ms, s, min, h or d")
         # Through whole microseconds, so that "50ms" is 0.05 and not its neighbour.
         return round(number * scale * 1e6) / 1e6
     value = float(duration)

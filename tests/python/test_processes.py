@@ -420,11 +420,14 @@ def test_a_roll_under_load_loses_nothing(serve, app, inner):
         eventually(lambda: load.seen.answers > answers + 200)
     rows = serving(server, 2)
     assert [row.restarts for row in rows] == [rolls, rolls]
-    assert not old & {row.pid for row in rows}
+    new = {row.pid for row in rows}
+    assert not old & new
     assert rows[0].last_exit == "it was rolled; ended with exit code 0"
     assert load.seen.failures == []
     assert load.seen.wrong == []
-    assert len(load.seen.pids) == 2 + 2 * rolls
+    # Which worker of a generation takes how many of the connections is the kernel's to say.
+    assert load.seen.pids & old and load.seen.pids & new
+    assert len(load.seen.pids) <= 2 + 2 * rolls
     assert server.stats().total("requests") == load.seen.answers
 
 

@@ -114,6 +114,8 @@ base::Result<std::unique_ptr<Engine>> Engine::make(server::Options options,
   parts->application.on_exception = hooks.on_exception;
   parts->application.on_background = hooks.on_background;
   parts->application.body_bytes = options.body_bytes;
+  auto filters = server::Filters::make(options.filters);
+  if (!filters) return filters.take_status();
   server::Router router;
   for (auto const& row : rows)
     if (auto status = parts->add(row, router, make_other); !status) return status;
@@ -124,8 +126,9 @@ base::Result<std::unique_ptr<Engine>> Engine::make(server::Options options,
     made.push_back(recorder.get());
     return recorder;
   };
-  auto http = std::make_unique<server::Server>(std::move(options), std::move(router),
-                                               &parts->runner, &parts->worker_guard, make_sink);
+  auto http =
+      std::make_unique<server::Server>(std::move(options), std::move(router), &parts->runner,
+                                       &parts->worker_guard, make_sink, std::move(*filters));
   parts->http = http.get();
   parts->serve(std::move(http));
   // A streamed body goes through it again.

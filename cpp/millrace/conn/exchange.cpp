@@ -62,6 +62,7 @@ void Exchange::reset() {
   route = {};
   native = false;
   subject = nullptr;
+  filtered_.reset();
   observer_.store(nullptr, std::memory_order_relaxed);
   unwritten_.store(0, std::memory_order_relaxed);
   writer_waits_.store(false, std::memory_order_relaxed);
@@ -157,6 +158,10 @@ void Exchange::deliver_part(http::Part&& part, bool last) {
     exchange.connection_->take_part(exchange, std::move(mine->part), mine->last, Tell::by_observer);
   };
   home_->deliver(*letter);
+}
+
+void Exchange::send_on(http::Part&& part) {
+  if (!broken_) connection_->send_part(*this, std::move(part));
 }
 
 void Exchange::return_credit() {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "millrace/conn/answer_step.hpp"
 #include "millrace/conn/body_reader.hpp"
 #include "millrace/net/endpoint.hpp"
 #include "millrace/net/letter.hpp"
@@ -87,7 +88,19 @@ class Exchange final : public net::Letter {
   void stream_body();
 
   net::Reactor& home() { return *home_; }
-  const net::Endpoint& peer() const;
+  // Home loop, from Service::on_exchange: what filters say, made when the first one does.
+  Filtered& filtered() {
+    if (!filtered_) filtered_ = std::make_unique<Filtered>();
+    return *filtered_;
+  }
+  // Null: none has said anything. Does not change once the service has handed the exchange on.
+  const Filtered* filters_said() const { return filtered_.get(); }
+  const net::Endpoint& peer() const;  // at the other end of the connection
+  // The client, who may stand behind proxies that are trusted to say so.
+  const net::Endpoint& client() const {
+    return filtered_ && filtered_->client ? *filtered_->client : peer();
+  }
+  bool is_secure() const { return filtered_ && filtered_->is_secure; }
   bool stamping() const { return stamping_; }
 
   static Exchange* take();
@@ -95,8 +108,10 @@ class Exchange final : public net::Letter {
 
  private:
   friend class ServerConnection;
+  friend class AnswerStep;
   struct PartLetter;
   void deliver_part(http::Part&& part, bool last);
+  void send_on(http::Part&& part);  // what the steps leave of an answer; home loop
   void summarize();
   void reset();
 
@@ -105,6 +120,7 @@ class Exchange final : public net::Letter {
   http::StreamId stream_ = 0;
   std::atomic<ExchangeObserver*> observer_{nullptr};
   Exchange* next_ = nullptr;                      // in the connection's list, or the pool's
+  std::unique_ptr<Filtered> filtered_;            // null where no filter has a word
   std::optional<http::ResponseMessage> message_;  // an answer on its way home
   std::atomic<std::size_t> unwritten_{0};  // bytes of write() that the connection has not absorbed
   std::atomic<bool> writer_waits_{false};

@@ -295,9 +295,8 @@ void ServerConnection::take_part(Exchange& exchange, http::Part&& part, bool las
     StreamPump::Hold const hold(pump_);
     if (auto* data = std::get_if<http::Data>(&part)) {
       exchange.absorbed_ += data->bytes.size();
-      exchange.bytes_out_ += data->bytes.size();
     }
-    if (!closed_ && !exchange.broken_) send_part(exchange, std::move(part));
+    if (!closed_ && !exchange.broken_) pass_part(exchange, std::move(part));
     if (last) {
       finish(exchange);
     }
@@ -305,9 +304,21 @@ void ServerConnection::take_part(Exchange& exchange, http::Part&& part, bool las
   if (!last) acknowledge(exchange, tell);
 }
 
+// Through the filters' steps, where there are any.
+void ServerConnection::pass_part(Exchange& exchange, http::Part&& part) {
+  auto* const filtered = exchange.filtered_.get();
+  if (filtered && filtered->first_step) {
+    filtered->first_step->take(exchange, std::move(part));
+  } else {
+    send_part(exchange, std::move(part));
+  }
+}
+
 void ServerConnection::send_part(Exchange& exchange, http::Part&& part) {
   bool is_final = false;
-  if (auto* message = std::get_if<http::ResponseMessage>(&part)) {
+  if (auto* data = std::get_if<http::Data>(&part)) {
+    exchange.bytes_out_ += data->bytes.size();
+  } else if (auto* message = std::get_if<http::ResponseMessage>(&part)) {
     exchange.status_ = message->head.status;
     exchange.bytes_out_ = message->body.size();
     is_final = true;
@@ -326,6 +337,7 @@ void ServerConnection::send_part(Exchange& exchange, http::Part&& part) {
     part = http::ResponseMessage{
         {.status = exchange.status_, .preset = nullptr, .fields = {}, .content_length = {}}, {}};
   }
+  if (is_final && exchange.filtered_) exchange.filtered_->dress(*http::final_head(part));
   auto sent = pump_.send(exchange.stream_, std::move(part));
   if (is_final) {
     exchange.head_sent_ = true;

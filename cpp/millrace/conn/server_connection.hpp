@@ -80,6 +80,7 @@ class ServerConnection final : public PumpOwner {
   void take_end(Exchange& exchange, http::Fields trailers);
   void grant_credit(Exchange& exchange);
   void take_part(Exchange& exchange, http::Part&& part, bool last, Tell tell);
+  void pass_part(Exchange& exchange, http::Part&& part);
   void send_part(Exchange& exchange, http::Part&& part);
   void refuse(Exchange& exchange, base::Errc code);
   void acknowledge(Exchange& exchange, Tell tell);

@@ -15,9 +15,10 @@ using trace::Moment;
 // set-up
 
 Server::Server(Options options, Router router, LoopRunner* runner, exec::WorkerGuard* worker_guard,
-               const MakeSink& make_sink)
+               const MakeSink& make_sink, Filters filters)
     : options_(std::move(options)),
       router_(std::move(router)),
+      filters_(std::move(filters)),
       protocol_(conn::find_protocol("h1")),
       host_(options_, *this, runner, worker_guard) {
   options_.connection.pump.stamps = options_.connection.journey;
@@ -73,7 +74,11 @@ void Server::abort_all(std::size_t index) {
 // requests
 
 void Server::on_exchange(Exchange& exchange) {
-  if (in_flight_.fetch_add(1, std::memory_order_relaxed) >= options_.max_in_flight) {
+  bool const is_too_much =
+      in_flight_.fetch_add(1, std::memory_order_relaxed) >= options_.max_in_flight;
+  // First, because what they add to answers is wanted on refusals too.
+  if (!filters_.empty() && filters_.on_request(exchange) == Filter::Verdict::answered) return;
+  if (is_too_much) {
     answer_overloaded(exchange);
     return;
   }

@@ -8,6 +8,7 @@
 #include "millrace/conn/protocols.hpp"
 #include "millrace/conn/server_connection.hpp"
 #include "millrace/proto/http/limits.hpp"
+#include "millrace/server/filters/filters.hpp"
 #include "millrace/server/host.hpp"
 #include "millrace/server/router.hpp"
 
@@ -22,6 +23,7 @@ struct Options : HostOptions {
   std::size_t body_bytes = 16 * 1024 * 1024;
   // Requests being answered; one more is answered 503 with Retry-After.
   std::size_t max_in_flight = 10'000;
+  std::vector<FilterRow> filters;  // for Filters::make, in their order
 };
 
 // Per-loop sink factory's product: who records the journey. Index as the loop's.
@@ -36,7 +38,7 @@ struct UnderWay {
 class Server final : public conn::Service, public Tenant {
  public:
   Server(Options options, Router router, LoopRunner* runner, exec::WorkerGuard* worker_guard,
-         const MakeSink& make_sink);
+         const MakeSink& make_sink, Filters filters = {});
   ~Server() override;
 
   Host& host() override { return host_; }
@@ -74,6 +76,7 @@ class Server final : public conn::Service, public Tenant {
 
   Options options_;
   Router router_;
+  Filters filters_;
   const conn::Protocol* protocol_;
   Host host_;
   std::vector<std::unique_ptr<Loop>> loops_;

@@ -102,4 +102,16 @@ std::optional<ByteView> Head::find(FieldId id) const {
   return std::nullopt;
 }
 
+void Head::add(ByteView name, ByteView value) {
+  auto& bytes = block_->bytes;
+  auto const append = [&bytes](ByteView text) {
+    Span const span{static_cast<std::uint32_t>(bytes.size()),
+                    static_cast<std::uint32_t>(text.size())};
+    bytes.append(text);
+    return span;
+  };
+  auto const name_span = append(name), value_span = append(value);
+  block_->fields.push_back({name_span, value_span, identify(name)});
+}
+
 }  // namespace millrace::http

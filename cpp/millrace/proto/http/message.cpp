@@ -67,4 +67,11 @@ std::uint16_t status_for(base::Errc code) {
   return 500;
 }
 
+ResponseHead* final_head(Part& part) {
+  if (auto* message = std::get_if<ResponseMessage>(&part)) return &message->head;
+  if (auto* chained = std::get_if<ChainedResponse>(&part)) return &chained->head;
+  auto* const head = std::get_if<ResponseHead>(&part);
+  return head && head->status >= 200 ? head : nullptr;
+}
+
 }  // namespace millrace::http

@@ -100,6 +100,9 @@ struct Event {
   std::variant<HeadReceived, Data, End, Reset, Writable, Refused> what;
 };
 
+// The head of an answer, where the part has one that is final: none follows it.
+ResponseHead* final_head(Part& part);
+
 // The reason phrase of a status (RFC 9110 15); empty for an unknown one.
 ByteView reason_phrase(std::uint16_t status);
 // The status a server answers when a request is refused for this reason.

@@ -1,0 +1,54 @@
+#include "millrace/server/filters/filters.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "millrace/server/filters/security_headers.hpp"
+
+namespace millrace::server {
+namespace {
+
+using base::Errc;
+
+struct Kind {
+  std::string_view name;
+  base::Result<std::unique_ptr<Filter>> (*make)(Settings& settings);
+};
+
+constexpr std::array kinds{
+    Kind{"security_headers", make_security_headers},
+};
+
+// `prefix` ends at a segment's end.
+bool is_below(base::ByteView path, base::ByteView prefix) {
+  return path.starts_with(prefix) && (path.size() == prefix.size() || path[prefix.size()] == '/');
+}
+
+}  // namespace
+
+base::Result<Filters> Filters::make(const std::vector<FilterRow>& rows) {
+  Filters filters;
+  for (auto const& row : rows) {
+    auto const* const kind = std::ranges::find(kinds, row.kind, &Kind::name);
+    if (kind == kinds.end())
+      return base::failure(Errc::invalid_option, {}, "there is no filter '" + row.kind + "'");
+    auto settings = row.settings;
+    auto made = kind->make(settings);
+    // A setting that is missing explains best what the filter could not make of it.
+    if (auto status = settings.problem(); !status) return status;
+    if (!made) return made.take_status();
+    filters.placed_.push_back({row.prefix, std::move(*made)});
+  }
+  return filters;
+}
+
+Filter::Verdict Filters::on_request(conn::Exchange& exchange) const {
+  auto const path = exchange.head.path();
+  for (auto const& [prefix, filter] : placed_) {
+    if (!prefix.empty() && !is_below(path, prefix)) continue;
+    if (filter->on_request(exchange) == Filter::Verdict::answered) return Filter::Verdict::answered;
+  }
+  return Filter::Verdict::go_on;
+}
+
+}  // namespace millrace::server
