@@ -30,7 +30,7 @@ TEST(Filters, OfUnknownKindsAreRefused) {
 TEST(Filters, WantTheirSettingsOfTheRightType) {
   auto const missing = Filters::make({{"security_headers", "", {}}});
   ASSERT_FALSE(missing);
-  EXPECT_NE(missing.error().detail.find("'names'"), std::string::npos);
+  EXPECT_NE(missing.error().detail.find("is missing"), std::string::npos);
   auto const wrong = Filters::make({{"security_headers", "", Settings({{"names", true}})}});
   ASSERT_FALSE(wrong);
   EXPECT_NE(wrong.error().detail.find("another type"), std::string::npos);
