@@ -426,7 +426,8 @@ def test_a_roll_under_load_loses_nothing(serve, app, inner):
     assert load.seen.failures == []
     assert load.seen.wrong == []
     # Which worker of a generation takes how many of the connections is the kernel's to say.
-    assert load.seen.pids & old and load.seen.pids & new
+    assert load.seen.pids & old
+    assert load.seen.pids & new
     assert len(load.seen.pids) <= 2 + 2 * rolls
     assert server.stats().total("requests") == load.seen.answers
 
