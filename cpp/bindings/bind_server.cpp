@@ -78,7 +78,8 @@ void bind_options(py::module_& module) {
       .def_readwrite("field_count", &Limits::field_count)
       .def_readwrite("chunk_line_bytes", &Limits::chunk_line_bytes)
       .def_readwrite("trailer_bytes", &Limits::trailer_bytes)
-      .def_readwrite("discard_bytes", &Limits::discard_bytes);
+      .def_readwrite("discard_bytes", &Limits::discard_bytes)
+      .def_readwrite("min_body_rate", &Limits::min_body_rate);
   limit_seconds<&Limits::header_timeout>(limits, "header_timeout");
   limit_seconds<&Limits::body_timeout>(limits, "body_timeout");
   limit_seconds<&Limits::idle_timeout>(limits, "idle_timeout");
@@ -108,6 +109,18 @@ void bind_options(py::module_& module) {
           py::return_value_policy::reference_internal)
       .def_readwrite("body_bytes", &Options::body_bytes)
       .def_readwrite("max_connections", &Options::max_connections)
+      .def_readwrite("max_connections_per_address", &Options::max_connections_per_address)
+      .def_property(
+          "max_requests_per_connection",
+          [](const Options& one) { return one.connection.max_requests; },
+          [](Options& one, std::uint64_t value) { one.connection.max_requests = value; })
+      .def_property(
+          "max_connection_age", [](const Options& one) { return seconds(one.connection.max_age); },
+          [](Options& one, double value) { one.connection.max_age = nanoseconds(value); })
+      .def_property(
+          "min_response_rate",
+          [](const Options& one) { return one.connection.pump.min_response_rate; },
+          [](Options& one, std::size_t value) { one.connection.pump.min_response_rate = value; })
       .def_readwrite("max_in_flight", &Options::max_in_flight)
       .def_readwrite("filters", &Options::filters)
       .def_property(

@@ -42,6 +42,7 @@ class Limits:
     chunk_line_bytes: int
     trailer_bytes: int
     discard_bytes: int
+    min_body_rate: int  # bytes per second; 0: none
     header_timeout: float  # seconds, as all below
     body_timeout: float
     idle_timeout: float
@@ -56,6 +57,10 @@ class ServerOptions:
     socket: SocketOptions
     body_bytes: int
     max_connections: int
+    max_connections_per_address: int  # 0: no limit
+    max_requests_per_connection: int  # 0: no limit
+    max_connection_age: float  # seconds; 0: no limit
+    min_response_rate: int  # bytes per second; 0: none
     max_in_flight: int
     filters: list[Filter]
     half_close: bool

@@ -36,15 +36,27 @@ class Limits:
         From the first byte of a head to its last; later is 408.
     body_timeout:
         Between two reads of a body that somebody waits for; later is 408.
+    min_body_rate:
+        Bytes per second of such a body. A slower one lives on ``body_timeout`` until that is used
+        up, then it is 408; time in which the server did not read does not count. 0: none.
     idle_timeout:
         From an answer to the next request. Keep it above the load balancer's, so that the balancer
         closes first.
     write_timeout:
         For a client that does not take its answer.
+    min_response_rate:
+        Bytes per second that a client takes while its answer waits. A slower one lives on
+        ``write_timeout`` until that is used up, then it is cut off. 0: none.
     linger_timeout:
         How long a refused client is listened to, so that it can read why (RFC 9112 9.6).
     max_connections:
         Open connections; one more is answered 503. Each costs a descriptor and about 2 kB.
+    max_connections_per_address:
+        Of these, from one client address: an IPv4 address or an IPv6 /64. 0: no limit, as behind a
+        proxy all clients have the proxy's. Unix sockets have no address.
+    max_requests_per_connection, max_connection_age:
+        The answer to a connection's last request, or to the first after it has reached that age,
+        says that the connection closes. 0: no limit.
     max_in_flight:
         Requests being answered; one more is answered 503 with Retry-After.
     high_water_bytes:
@@ -71,16 +83,21 @@ class Limits:
     discard_bytes: int | str = _HTTP.discard_bytes
     header_timeout: float | str = _HTTP.header_timeout
     body_timeout: float | str = _HTTP.body_timeout
+    min_body_rate: int | str = _HTTP.min_body_rate
     idle_timeout: float | str = _HTTP.idle_timeout
     write_timeout: float | str = _SERVER.write_timeout
+    min_response_rate: int | str = _SERVER.min_response_rate
     linger_timeout: float | str = _SERVER.linger_timeout
     max_connections: int = _SERVER.max_connections
+    max_connections_per_address: int = _SERVER.max_connections_per_address
+    max_requests_per_connection: int = _SERVER.max_requests_per_connection
+    max_connection_age: float | str = _SERVER.max_connection_age
     max_in_flight: int = _SERVER.max_in_flight
     high_water_bytes: int | str = _SERVER.high_water_bytes
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            read = seconds if field.name.endswith("_timeout") else byte_count
+            read = seconds if field.name.endswith(("_timeout", "_age")) else byte_count
             given = getattr(self, field.name)
             try:
                 value = read(given)
@@ -97,4 +114,12 @@ class Limits:
             setattr(owner, field.name, getattr(self, field.name))
 
 
-_MAY_BE_ZERO = {"body_bytes", "trailer_bytes", "discard_bytes", "linger_timeout"}
+# Where it is no limit at all.
+_OFF_AT_ZERO = {
+    "min_body_rate",
+    "min_response_rate",
+    "max_connections_per_address",
+    "max_requests_per_connection",
+    "max_connection_age",
+}
+_MAY_BE_ZERO = {"body_bytes", "trailer_bytes", "discard_bytes", "linger_timeout", *_OFF_AT_ZERO}

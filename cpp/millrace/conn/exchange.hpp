@@ -153,7 +153,7 @@ class Service {
   virtual void on_body(Exchange& exchange) = 0;
   // The exchange is over.
   virtual void on_done(Exchange& exchange) = 0;
-  virtual void on_connection_closed() = 0;
+  virtual void on_connection_closed(const net::Endpoint& peer) = 0;
 };
 
 }  // namespace millrace::conn

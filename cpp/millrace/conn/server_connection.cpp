@@ -120,6 +120,10 @@ ServerConnection::~ServerConnection() = default;
 
 void ServerConnection::on_closed(const Error* why) {
   closed_ = true;
+  if (why && why->code == Errc::write_timeout) {
+    pump_.reactor().counters().write_timeouts.add();
+    pump_.reactor().counters().timeouts.add();
+  }
   (previous_ ? previous_->next_ : set_.first_) = next_;
   if (next_) next_->previous_ = previous_;
   --set_.size_;
@@ -127,7 +131,7 @@ void ServerConnection::on_closed(const Error* why) {
   release_all_done(0);
   record_refusal(0);
   break_off_all(why ? *why : Error{Errc::connection_closed, {}, {}});
-  service_.on_connection_closed();
+  service_.on_connection_closed(pump_.peer());
   dispose_if_over();
 }
 
@@ -170,6 +174,7 @@ void ServerConnection::open_exchange(http::StreamId stream, http::HeadReceived h
   exchange.head = std::move(head.head);
   exchange.body.reset(!head.ends_stream);
   ++requests_;
+  retire_if_worn();
   exchange.since_ = pump_.reactor().now();
   exchange.summarize();
   exchange.stamping_ = options_.journey;
@@ -182,6 +187,16 @@ void ServerConnection::open_exchange(http::StreamId stream, http::HeadReceived h
   open_ = &exchange;
   exchange.handed_over_ = true;
   service_.on_exchange(exchange);
+}
+
+// The request that has just come is the connection's last; its answer will say so.
+void ServerConnection::retire_if_worn() {
+  auto& counters = pump_.reactor().counters();
+  bool const is_used_up = options_.max_requests != 0 && requests_ >= options_.max_requests;
+  bool const is_old = options_.max_age != 0 && pump_.reactor().now() - since_ >= options_.max_age;
+  if (!is_used_up && !is_old) return;
+  (is_used_up ? counters.connections_used_up : counters.connections_aged).add();
+  (void)pump_.send(0, http::GoAway{});  // a closed one has nothing to be told
 }
 
 // A request that is under way has its line with that outcome; what never became one gets its own.
@@ -251,6 +266,7 @@ void ServerConnection::grant_credit(Exchange& exchange) {
 // A request that never reaches its handler.
 void ServerConnection::refuse(Exchange& exchange, Errc code) {
   pump_.reactor().counters().protocol_errors.add();
+  if (code == Errc::body_too_large) pump_.reactor().counters().bodies_too_large.add();
   exchange.handed_over_ = true;
   exchange.native = true;
   exchange.reply(
@@ -264,19 +280,32 @@ bool ServerConnection::on_peer_ended() {
 }
 
 void ServerConnection::on_failure(const Error& error) {
+  count(error.code);
+  break_off_all(error);
+}
+
+void ServerConnection::count(Errc code) {
   auto& counters = pump_.reactor().counters();
-  switch (error.code) {
+  switch (code) {
     case Errc::idle_timeout:
-      break;  // the ordinary end of a kept connection
+      counters.idle_timeouts.add();  // the ordinary end of a kept connection, and no failure
+      return;
     case Errc::header_timeout:
-    case Errc::body_timeout:
-    case Errc::write_timeout:
+      counters.header_timeouts.add();
       counters.timeouts.add();
-      break;
+      return;
+    case Errc::body_timeout:
+      counters.body_timeouts.add();
+      counters.timeouts.add();
+      return;
+    case Errc::target_too_long:
+    case Errc::head_too_large:
+    case Errc::too_many_fields:
+      counters.heads_too_large.add();
+      [[fallthrough]];
     default:
       counters.protocol_errors.add();
   }
-  break_off_all(error);
 }
 
 void ServerConnection::on_hand_over() {

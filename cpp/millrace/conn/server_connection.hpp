@@ -14,6 +14,12 @@ struct ServerConnectionOptions {
   // it has left.
   bool half_close = false;
   bool journey = true;
+  // Requests that one connection may bring; the answer to the last says that it closes. 0: any
+  // number, as what a connection holds does not grow with them. Set it to have clients spread anew.
+  std::uint64_t max_requests = 0;
+  // The same of its age, at its next request: idle ones end by their own timeout. Long-lived
+  // clients find new addresses and workers within the hour, which is also nginx's; 0: any age.
+  base::Duration max_age = base::seconds(3600);
 };
 
 // A request whose answer has not left in full.
@@ -73,6 +79,8 @@ class ServerConnection final : public PumpOwner {
                      base::Time received);
   void take_refusal(http::StreamId stream, http::Refused refused);
   void record_refusal(base::Time written);
+  void retire_if_worn();
+  void count(base::Errc code);
   void list_open(std::vector<OpenRequest>& into) const;
   ConnectionReport report() const;
   Exchange* find(http::StreamId stream);

@@ -4,6 +4,8 @@
 #include <cassert>
 #include <utility>
 
+#include "millrace/base/patience.hpp"
+
 namespace millrace::conn {
 
 using base::ByteView;
@@ -154,7 +156,8 @@ base::Status StreamPump::send(http::StreamId stream, http::Part&& part) {
   auto const now = reactor_.now();
   auto sent = codec_->send(stream, std::move(part), now);
   codec_->take_output(out_);
-  if (!has_room()) over_high_water_ = true;
+  if (!has_room() && !std::exchange(over_high_water_, true))
+    reactor_.counters().outputs_held_back.add();
   // From within receive() the caller drains.
   if (!offering_) drain_events(now, now);
   return sent;
@@ -167,12 +170,12 @@ void StreamPump::settle() {
       if (round == rounds_per_turn) {  // a quick writer and a quick reader: let the other
                                        // connections have their turn
         stream_->request_writable();
-        if (write_stuck_since_ == 0) wait_since(reactor_.now());  // it may never come
+        begin_waiting();  // it may never come
         break;
       }
       write_out();
       if (closed_) return;
-      if (!out_.empty() && write_stuck_since_ == 0)
+      if (!out_.empty() && !is_waiting())
         continue;  // being told of room, somebody has written more
     }
     after_output();
@@ -191,10 +194,16 @@ void StreamPump::write_out() {
     return;
   }
   if (out_.empty()) {
-    wait_since(0);
+    end_waiting();
     owner_.on_written(options_.stamps ? net::Reactor::clock() : reactor_.now());
-  } else if (out_.size() < waiting || write_stuck_since_ == 0) {
-    wait_since(reactor_.now());
+  } else if (!is_waiting()) {
+    begin_waiting();
+  } else if (out_.size() < waiting) {
+    auto const now = reactor_.now();
+    write_patience_ =
+        base::patience_left(write_patience_, now - write_stuck_since_, waiting - out_.size(),
+                            options_.min_response_rate, options_.write_timeout);
+    write_stuck_since_ = now;
   }
   if (!closed_ && over_high_water_ && out_.size() <= options_.low_water_bytes) {
     over_high_water_ = false;
@@ -202,10 +211,17 @@ void StreamPump::write_out() {
   }
 }
 
-// Output that waits for room; 0: none does.
-void StreamPump::wait_since(Time since) {
-  bool const did_wait = std::exchange(write_stuck_since_, since) != 0;
-  if (did_wait != (since != 0)) codec_->output_waits(since != 0, reactor_.now());
+void StreamPump::begin_waiting() {
+  if (is_waiting()) return;
+  write_stuck_since_ = reactor_.now();
+  write_patience_ = options_.write_timeout;
+  codec_->output_waits(true, write_stuck_since_);
+}
+
+void StreamPump::end_waiting() {
+  if (!is_waiting()) return;
+  write_stuck_since_ = 0;
+  codec_->output_waits(false, reactor_.now());
 }
 
 void StreamPump::on_writable(Time) {
@@ -249,6 +265,7 @@ void StreamPump::fail(Error error) {
 
 void StreamPump::begin_lingering() {
   lingering_ = true;
+  reactor_.counters().connections_lingered.add();
   if (input_ended_) {
     close(failure_.get());
     return;
@@ -282,7 +299,7 @@ void StreamPump::on_timer(Time now) {
     close(failure_.get());
     return;
   }
-  if (write_stuck_since_ != 0 && now >= write_stuck_since_ + options_.write_timeout) {
+  if (is_waiting() && now >= write_stuck_since_ + write_patience_) {
     abort(Error{Errc::write_timeout, {}, {}});
     return;
   }
@@ -296,8 +313,7 @@ void StreamPump::on_timer(Time now) {
 void StreamPump::arm_timer() {
   if (lingering_) return;
   auto deadline = codec_->deadline();
-  if (write_stuck_since_ != 0)
-    deadline = std::min(deadline, write_stuck_since_ + options_.write_timeout);
+  if (is_waiting()) deadline = std::min(deadline, write_stuck_since_ + write_patience_);
   reactor_.wheel().arm(timer_, deadline);
 }
 

@@ -40,6 +40,9 @@ struct PumpOptions {
   std::size_t low_water_bytes = 16 * 1024;
   // From a write that could not go on to its next progress.
   base::Duration write_timeout = base::seconds(60);
+  // Bytes per second that a peer takes while output waits for it. A slower one lives on
+  // write_timeout until that is used up. As http::Limits::min_body_rate; 0: none.
+  std::size_t min_response_rate = 240;
   // After a refusal: how long, and how much, a peer that keeps sending is listened to, so that our
   // answer is not destroyed by a reset (RFC 9112 9.6).
   base::Duration linger_timeout = base::seconds(2);
@@ -94,7 +97,9 @@ class StreamPump final : public net::ReadSink {
   void fail(base::Error error);
   void settle();
   void write_out();
-  void wait_since(base::Time since);
+  void begin_waiting();
+  void end_waiting();
+  bool is_waiting() const { return write_stuck_since_ != 0; }
   void after_output();
   void begin_lingering();
   void on_timer(base::Time now);
@@ -109,7 +114,8 @@ class StreamPump final : public net::ReadSink {
   std::string pending_;  // bytes the codec would not take yet; at most one read buffer's worth
   std::size_t pending_at_ = 0;  // how many of them it has taken since
   Timer timer_;
-  base::Time write_stuck_since_ = 0;
+  base::Time write_stuck_since_ = 0;   // or its last progress; 0: no output waits for room
+  base::Duration write_patience_ = 0;  // with who should make room, as of then
   std::size_t lingered_ = 0;
   std::unique_ptr<base::Error> failure_;  // why the connection will close once the goodbye is out
   int depth_ = 0;

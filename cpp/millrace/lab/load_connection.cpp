@@ -35,7 +35,8 @@ LoadCrew::LoadCrew(net::Reactor& loop, const LoadTarget& where, const LoadOption
       record_from(std::numeric_limits<Time>::max()) {
   limits.header_timeout = limits.body_timeout = limits.idle_timeout = codec_timeout;
   pump.write_timeout = codec_timeout;
-  pump.stamps = false;  // the stream stamps what it reads; that is all that is needed
+  pump.min_response_rate = 0;  // a slow server is what is measured
+  pump.stamps = false;         // the stream stamps what it reads; that is all that is needed
 }
 
 LoadConnection::LoadConnection(LoadCrew& crew) : crew_(crew) {

@@ -11,7 +11,10 @@ namespace millrace::server {
 
 Host::Host(const HostOptions& options, Tenant& tenant, LoopRunner* runner,
            exec::WorkerGuard* worker_guard)
-    : options_(options), tenant_(tenant), loops_(options.recipe, runner, worker_guard) {
+    : options_(options),
+      tenant_(tenant),
+      loops_(options.recipe, runner, worker_guard),
+      addresses_(options.max_connections_per_address) {
   std::vector<net::Reactor*> owners;
   for (std::size_t i = loops_.first_owner(); i < loops_.size(); ++i) owners.push_back(&loops_[i]);
   placement_ = exec::make_placement(options.recipe.place, owners);
@@ -103,11 +106,27 @@ void Host::on_acceptor_loops(const std::function<void(std::size_t)>& task) {
 // ----------------------------------------------------------------------------------------------
 // connections
 
+bool Host::has_room_for(const net::Endpoint& peer, trace::LoopCounters& counters) {
+  if (connections_.fetch_add(1, std::memory_order_relaxed) >= options_.max_connections) {
+    counters.connections_refused.add();
+  } else if (!addresses_.add(peer)) {
+    counters.connections_refused_address.add();
+  } else {
+    return true;
+  }
+  connections_.fetch_sub(1, std::memory_order_relaxed);
+  return false;
+}
+
+void Host::connection_closed(const net::Endpoint& peer) {
+  addresses_.remove(peer);
+  connections_.fetch_sub(1, std::memory_order_relaxed);
+}
+
 // On the accepting loop: the pattern's second answer, who owns the connection.
 void Host::adopt(std::size_t accepting_loop, int descriptor, const net::Peer& peer) {
-  if (connections_.fetch_add(1, std::memory_order_relaxed) >= options_.max_connections) {
-    connection_closed();
-    tenant_.refuse_connection(accepting_loop, descriptor);
+  if (!has_room_for(peer.endpoint, loops_[accepting_loop].counters())) {
+    tenant_.refuse_connection(descriptor);
     return;
   }
   auto const home = options_.recipe.place == exec::Place::accepting_loop
@@ -123,7 +142,7 @@ void Host::adopt(std::size_t accepting_loop, int descriptor, const net::Peer& pe
 void Host::open_connection(std::size_t loop, int descriptor, const net::Peer& peer) {
   if (loops_[loop].is_stopped()) {
     ::close(descriptor);
-    connection_closed();
+    connection_closed(peer.endpoint);
     return;
   }
   tenant_.open_connection(loop, descriptor, peer);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "millrace/net/listener.hpp"
+#include "millrace/server/address_table.hpp"
 #include "millrace/server/service.hpp"
 
 namespace millrace::server {
@@ -19,6 +20,9 @@ struct HostOptions {
   net::ListenSocket::Options listening;  // reuse_port is the pattern's to say
   // Open connections; one more is refused. Each idle one costs about 2 kB, and a descriptor.
   std::size_t max_connections = 10'000;
+  // Of these, from one client address: an IPv4 address, or an IPv6 /64, which is what one customer
+  // gets. 0: no limit, since behind a proxy, or a company's NAT, all clients have the same.
+  std::size_t max_connections_per_address = 0;
 };
 
 class Host;
@@ -31,7 +35,7 @@ class Tenant {
   // Takes the descriptor over, and calls Host::connection_closed() when it is done with it.
   virtual void open_connection(std::size_t loop, int descriptor, const net::Peer& peer) = 0;
   // There are too many; takes the descriptor over. On the accepting loop.
-  virtual void refuse_connection(std::size_t loop, int descriptor) = 0;
+  virtual void refuse_connection(int descriptor) = 0;
   // The loop's idle connections close, busy ones when they are done.
   virtual void go_away(std::size_t loop) = 0;
   // The same, but idle ones stay for one more request where the protocol can say that it is the
@@ -74,9 +78,10 @@ class Host final : public Service {
   std::size_t connections() const override { return connections_.load(std::memory_order_relaxed); }
   std::size_t in_flight() const override { return tenant_.in_flight(); }
   // Any thread.
-  void connection_closed() { connections_.fetch_sub(1, std::memory_order_relaxed); }
+  void connection_closed(const net::Endpoint& peer);
 
  private:
+  bool has_room_for(const net::Endpoint& peer, trace::LoopCounters& counters);
   void adopt(std::size_t accepting_loop, int descriptor, const net::Peer& peer);
   void open_connection(std::size_t loop, int descriptor, const net::Peer& peer);
   void say_and_wait(void (Tenant::*say)(std::size_t loop), base::Time deadline);
@@ -93,6 +98,7 @@ class Host final : public Service {
   std::vector<SocketReport> reports_;
   std::unique_ptr<exec::Placement> placement_;
   std::atomic<std::size_t> connections_{0};
+  AddressTable addresses_;
 };
 
 }  // namespace millrace::server

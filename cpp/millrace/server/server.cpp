@@ -52,11 +52,10 @@ void Server::open_connection(std::size_t index, int descriptor, const net::Peer&
   connection->start();
 }
 
-void Server::refuse_connection(std::size_t index, int descriptor) {
+void Server::refuse_connection(int descriptor) {
   static constexpr std::string_view answer =
       "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: "
       "close\r\n\r\n";
-  host_.loops()[index].counters().connections_refused.add();
   net::send_and_close(descriptor, answer);
 }
 

@@ -53,7 +53,7 @@ class Server final : public conn::Service, public Tenant {
   void on_exchange(conn::Exchange& exchange) override;
   void on_body(conn::Exchange& exchange) override;
   void on_done(conn::Exchange& exchange) override;
-  void on_connection_closed() override { host_.connection_closed(); }
+  void on_connection_closed(const net::Endpoint& peer) override { host_.connection_closed(peer); }
 
  private:
   struct Loop {
@@ -62,7 +62,7 @@ class Server final : public conn::Service, public Tenant {
     std::unique_ptr<trace::Sink> sink;
   };
   void open_connection(std::size_t loop, int descriptor, const net::Peer& peer) override;
-  void refuse_connection(std::size_t loop, int descriptor) override;
+  void refuse_connection(int descriptor) override;
   void go_away(std::size_t loop) override;
   void retire(std::size_t loop) override;
   void abort_all(std::size_t loop) override;

@@ -48,15 +48,12 @@ void StreamServer::open_connection(std::size_t index, int descriptor, const net:
   conversation->begin();
 }
 
-void StreamServer::refuse_connection(std::size_t index, int descriptor) {
-  host_.loops()[index].counters().connections_refused.add();
-  net::send_and_close(descriptor, {});
-}
+void StreamServer::refuse_connection(int descriptor) { net::send_and_close(descriptor, {}); }
 
 void StreamServer::on_closed(Conversation& conversation) {
   loops_[conversation.loop].conversations.erase(&conversation);
   if (conversation.attachment) static_cast<QueuedCalls&>(*conversation.attachment).forget();
-  host_.connection_closed();
+  host_.connection_closed(conversation.peer());
 }
 
 std::vector<conn::SharedConversation> StreamServer::conversations_of(std::size_t loop) {

@@ -35,7 +35,7 @@ class StreamServer final : public Tenant, private conn::Keeper, private conn::Li
     std::unordered_set<conn::Conversation*> conversations;
   };
   void open_connection(std::size_t loop, int descriptor, const net::Peer& peer) override;
-  void refuse_connection(std::size_t loop, int descriptor) override;
+  void refuse_connection(int descriptor) override;
   void go_away(std::size_t loop) override;
   void abort_all(std::size_t loop) override;
   void list_connections(std::size_t loop, std::size_t most,

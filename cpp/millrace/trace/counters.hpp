@@ -23,21 +23,32 @@ class Counter {
 
 // One per loop.
 struct LoopCounters {
-  Counter waits;                 // returns from epoll_wait
-  Counter events;                // descriptors these returns named
-  Counter accepts;               // connections taken from a listening socket by this loop
-  Counter accept_misses;         // woken to accept, but another loop had been faster
-  Counter accept_failures;       // accept failed: descriptors or memory ran out
-  Counter connections_opened;    // connections that came to live here
-  Counter connections_open;      // of these, still open
-  Counter connections_refused;   // turned away with 503: too many connections
+  Counter waits;                        // returns from epoll_wait
+  Counter events;                       // descriptors these returns named
+  Counter accepts;                      // connections taken from a listening socket by this loop
+  Counter accept_misses;                // woken to accept, but another loop had been faster
+  Counter accept_failures;              // accept failed: descriptors or memory ran out
+  Counter connections_opened;           // connections that came to live here
+  Counter connections_open;             // of these, still open
+  Counter connections_refused;          // turned away with 503: too many connections
+  Counter connections_refused_address;  // turned away with 503: too many of one client address
+  Counter connections_used_up;          // told to close: they had brought max_requests
+  Counter connections_aged;             // told to close: they had reached max_age
+  Counter connections_lingered;  // closed while their client was sending: the rest was swallowed
   Counter requests;              // requests answered in full
   Counter requests_native;       // of these, answered without entering Python
   Counter requests_refused;      // 503: queue full or too many in flight
   Counter requests_failed;       // the handler raised, or its answer could not be sent
   Counter requests_abandoned;    // the client left before its answer
   Counter protocol_errors;       // messages refused
-  Counter timeouts;              // connections ended by a deadline
+  Counter heads_too_large;       // of these: a head, target or trailer section above its limit
+  Counter bodies_too_large;      // of these: a body above the limit of those read as a whole
+  Counter timeouts;              // connections ended by a deadline, idle ones apart
+  Counter header_timeouts;       // of these: the head had not come
+  Counter body_timeouts;         // of these: the body had not come, or too slowly
+  Counter write_timeouts;        // of these: the answer was not taken, or too slowly
+  Counter idle_timeouts;         // connections without a request that were closed
+  Counter outputs_held_back;     // times an answer's writer was asked to wait for a slow client
   Counter answers_not_modified;  // 304
   Counter answers_partial;       // 206
   Counter files_opened;          // to answer requests

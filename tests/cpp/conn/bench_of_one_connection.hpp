@@ -24,7 +24,7 @@ class ScriptedService final : public Service {
   void on_exchange(Exchange& x) override { exchange(x); }
   void on_body(Exchange& x) override { body(x); }
   void on_done(Exchange&) override { ++done; }
-  void on_connection_closed() override { ++closed; }
+  void on_connection_closed(const net::Endpoint&) override { ++closed; }
 };
 
 class CountingSink final : public trace::Sink {

@@ -30,7 +30,7 @@ class Answering final : public conn::Service {
   }
   void on_body(conn::Exchange&) override {}
   void on_done(conn::Exchange&) override { ++done; }
-  void on_connection_closed() override {}
+  void on_connection_closed(const net::Endpoint&) override {}
   std::size_t done = 0;
 
  private:

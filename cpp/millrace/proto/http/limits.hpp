@@ -23,6 +23,10 @@ struct Limits {
   base::Duration header_timeout = base::seconds(10);
   // Between two reads of a body that somebody is waiting for.
   base::Duration body_timeout = base::seconds(30);
+  // Bytes per second of such a body. A slower one lives on body_timeout until that is used up. 240
+  // is what Kestrel asks for: below any modem's, so that only who drips on purpose is caught; 0:
+  // none.
+  std::size_t min_body_rate = 240;
   // From one answer to the next request. Above the 60 s of common load balancers, so that they
   // close first.
   base::Duration idle_timeout = base::seconds(75);

@@ -145,6 +145,7 @@ void Codec::settle_server(Time now) {
       drop_events();
       is_discarding_ = true;
       discarded_ = 0;
+      body_patience_ = limits_.body_timeout;
       since_ = now;
     }
     return;
@@ -186,8 +187,10 @@ void Codec::end_connection(Afterwards how) {
 }
 
 void Codec::output_waits(bool waits, Time now) {
+  // Who waits for room may have stopped reading: meanwhile no body is late.
+  if (waits && waits_for_body()) account_for_body(0, now);
   output_waits_ = waits;
-  if (!waits && is_idle()) since_ = now;  // idle from now on
+  if (!waits && (is_idle() || waits_for_body())) since_ = now;  // idle, or late, from now on
 }
 
 Time Codec::deadline() const {
@@ -196,7 +199,7 @@ Time Codec::deadline() const {
     if (head_) return since_ + limits_.header_timeout;
     return side_ == Side::server && !output_waits_ ? since_ + limits_.idle_timeout : never;
   }
-  if (in_ == State::body && (credit_ > 0 || is_discarding_)) return since_ + limits_.body_timeout;
+  if (waits_for_body()) return since_ + body_patience_;
   return never;
 }
 

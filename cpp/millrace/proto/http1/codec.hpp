@@ -48,6 +48,10 @@ class Codec final : public proto::Codec {
   Breach accept_response(base::Time now);
   void begin_body(Framing framing);
   void end_body(base::Time now);
+  bool waits_for_body() const {
+    return in_ == State::body && (credit_ > 0 || is_discarding_) && !output_waits_;
+  }
+  void account_for_body(std::size_t bytes, base::Time now);
   base::Status refuse(Breach breach);
   void drop_events();
 
@@ -105,7 +109,8 @@ class Codec final : public proto::Codec {
   ChunkedReader chunks_;
   HeadReader reader_;
 
-  base::Time since_;  // when this phase began, or its last progress
+  base::Time since_;                  // when this phase began, or its last progress
+  base::Duration body_patience_ = 0;  // with the body's sender, as of since_
   http::StreamId stream_ = 0;
   std::uint64_t in_remaining_ = 0;   // of a body with a length
   std::uint64_t out_remaining_ = 0;  // the same, of what we send

@@ -1,6 +1,7 @@
 // What comes in: heads and bodies.
 #include <algorithm>
 
+#include "millrace/base/patience.hpp"
 #include "millrace/proto/http/status.hpp"
 #include "millrace/proto/http1/codec.hpp"
 
@@ -109,6 +110,7 @@ void Codec::begin_body(Framing framing) {
   advance(in_, Input::head);
   in_framing_ = framing;
   in_remaining_ = head_->content_length.value_or(0);
+  body_patience_ = limits_.body_timeout;
   body_seen_ = is_discarding_ = end_ready_ = false;
   if (framing == Framing::none) advance(in_, Input::end);
   if (framing == Framing::chunked) chunks_ = {};
@@ -135,7 +137,7 @@ Breach Codec::read_body(ByteView bytes, Time now, std::size_t& used) {
     credit_ -= used;
   }
   if (breach || used == 0) return breach;
-  since_ = now;
+  account_for_body(used, now);
   bool const is_over = in_framing_ == Framing::chunked
                            ? chunks_.is_done()
                            : in_framing_ == Framing::length && in_remaining_ == 0;
@@ -178,6 +180,14 @@ Breach Codec::discard_body(ByteView bytes, std::size_t& used) {
   discarded_ += used;
   if (discarded_ > limits_.discard_bytes) end_connection(Afterwards::close_lingering);
   return {};
+}
+
+// A server's answers may come as slowly as they like: only requests keep to the rate.
+void Codec::account_for_body(std::size_t bytes, Time now) {
+  auto const rate = side_ == Side::server ? limits_.min_body_rate : 0;
+  body_patience_ =
+      base::patience_left(body_patience_, now - since_, bytes, rate, limits_.body_timeout);
+  since_ = now;
 }
 
 void Codec::end_body(Time now) {

@@ -140,7 +140,7 @@ inline constexpr std::array rule_table = [] {
               400},
       RuleRow{Rule::header_time, "a head within header_timeout", header_timeout, "RFC 9110 15.5.9",
               408},
-      RuleRow{Rule::body_time, "a body that moves within body_timeout", body_timeout,
+      RuleRow{Rule::body_time, "a body within body_timeout and at min_body_rate", body_timeout,
               "RFC 9110 15.5.9", 408},
       RuleRow{Rule::idle_time, "a request within idle_timeout", idle_timeout, "RFC 9112 9.5", 0},
   };
