@@ -6,6 +6,7 @@
 #include "bind_datagrams.hpp"
 #include "bind_exec.hpp"
 #include "bind_files.hpp"
+#include "bind_forms.hpp"
 #include "bind_http.hpp"
 #include "bind_interpreter.hpp"
 #include "bind_lab.hpp"
@@ -66,6 +67,7 @@ PYBIND11_MODULE(_core, module) {
   bindings::bind_datagram_clients(module);
   bindings::bind_work(module);
   bindings::bind_files(module);
+  bindings::bind_forms(module);
   bindings::bind_lab(module);
   watch_the_end(module);
 }

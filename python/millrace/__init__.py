@@ -19,6 +19,7 @@ from millrace.app import App
 from millrace.connections import AcceptQueues, Connections, TcpInfo
 from millrace.errors import MillraceError
 from millrace.files import FileResponse
+from millrace.forms import FormData, FormLimits, FormPart, UploadedFile
 from millrace.http import (
     BackgroundTask,
     Headers,
@@ -46,6 +47,9 @@ __all__ = [
     "BackgroundTask",
     "Connections",
     "FileResponse",
+    "FormData",
+    "FormLimits",
+    "FormPart",
     "HTTPError",
     "Headers",
     "Journey",
@@ -63,6 +67,7 @@ __all__ = [
     "TcpInfo",
     "TcpServer",
     "UdpServer",
+    "UploadedFile",
     "__version__",
     "errors",
     "filters",

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from types import SimpleNamespace
-from typing import Any, TypeAlias, final
+from typing import Any, Literal, TypeAlias, final
 
 from typing_extensions import disjoint_base
 
@@ -269,6 +269,56 @@ class Request:
     def json(self) -> Any: ...
     def stream(self) -> Any: ...
     def read(self) -> Awaitable[bytes]: ...
+    def form(self, *, limits: Any = None) -> Any: ...  # millrace.forms.FormData, or awaitable
+    def parts(self, *, limits: Any = None) -> Any: ...  # of millrace.forms.FormPart
+    _form: Any  # what form() has read, or None
+    @property
+    def _body_is_whole(self) -> bool: ...
+    def _count_refusal(self) -> None: ...
+
+class FormLimits:
+    def __init__(self) -> None: ...
+    parts: int
+    part_head_bytes: int
+    name_bytes: int
+    field_bytes: int
+    memory_bytes: int
+    spool_bytes: int
+    disk_bytes: int
+    total_bytes: int
+    pairs: int
+    urlencoded_bytes: int
+
+class BodySink: ...
+
+class FormReader(BodySink):
+    """A whole form, files above a size in one temporary file."""
+
+    def __init__(self, content_type: bytes, limits: FormLimits, folder: str) -> None: ...
+    def entries(
+        self,
+    ) -> list[
+        tuple[tuple[bytes, bytes | None, bytes, list[tuple[bytes, bytes]]], bytes | tuple[int, int]]
+    ]:
+        """Name, file name, type and lines of each part, and its bytes or where they are."""
+    def take_descriptor(self) -> int:
+        """The temporary file; -1: there is none."""
+
+def read_into(request: Request, sink: BodySink) -> Any:
+    """Awaitable: the request's body has gone into the sink."""
+
+class PartsReader:
+    """A multipart form, event by event."""
+
+    def __init__(self, content_type: bytes, limits: FormLimits) -> None: ...
+    def put(self, piece: bytes) -> None: ...
+    def next(
+        self,
+    ) -> (
+        tuple[bytes, bytes | None, bytes, list[tuple[bytes, bytes]]] | bytes | Literal[True] | None
+    ):
+        """A part's head, its bytes, True for its end; None: put() the next piece."""
+    def finish(self) -> None: ...
 
 @disjoint_base
 class Headers:

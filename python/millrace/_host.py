@@ -19,6 +19,7 @@ from types import SimpleNamespace
 from typing import Any, Protocol
 
 # What requests ask for, here rather than where it is used: no request should wait for an import.
+from millrace.forms import FormLimits, form_of, parts_of
 from millrace.http import QueryParams
 from millrace.trace import TraceContext
 
@@ -319,6 +320,17 @@ def dump_json(value: Any) -> bytes:
         return text.encode()
     except UnicodeEncodeError:  # lone surrogates have an escape, but no UTF-8
         return json.dumps(value, separators=separators, allow_nan=False).encode()
+
+
+# --- methods of Request ---------------------------------------------------------------------------
+
+
+def request_form(request: Any, *, limits: FormLimits | None = None) -> Any:
+    return form_of(request, limits)
+
+
+def request_parts(request: Any, *, limits: FormLimits | None = None) -> Any:
+    return parts_of(request, limits)
 
 
 # --- the log --------------------------------------------------------------------------------------

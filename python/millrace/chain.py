@@ -103,7 +103,10 @@ def answer_error(tables: Sequence[ErrorTable], request: Request, error: BaseExce
                 break  # answers for itself: only a handler for it or its heirs goes first
     if isinstance(error, HTTPError):
         return error.as_response()
-    raise error
+    try:
+        raise error
+    finally:
+        del error  # its traceback holds this frame: together they would stay until collected
 
 
 def _called(function: Callable[..., Any]) -> Callable[..., Any]:

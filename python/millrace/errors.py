@@ -15,6 +15,7 @@ __all__ = [
     "CloseError",
     "ConnectError",
     "ConnectTimeout",
+    "DiskFull",
     "InvalidOption",
     "ListenError",
     "LocalProtocolError",
@@ -165,6 +166,13 @@ class ListenError(MillraceError, OSError):
     """The server cannot listen where it was told to; also an `OSError`."""
 
 
+class DiskFull(MillraceError, OSError):
+    """There is no room left for an upload, or a quota is used up; also an `OSError`.
+
+    A handler that does not catch it is answered with 507, and logged.
+    """
+
+
 class InvalidOption(MillraceError, ValueError):
     """An option has a value that cannot be used; also a `ValueError`."""
 
@@ -180,6 +188,7 @@ _CLASSES: dict[str, type[MillraceError]] = {
     "unsupported_transfer_coding": RemoteProtocolError,
     "unexpected_message": RemoteProtocolError,
     "incomplete_message": RemoteProtocolError,
+    "unsupported_media_type": RemoteProtocolError,
     "target_too_long": MessageTooLarge,
     "head_too_large": MessageTooLarge,
     "too_many_fields": MessageTooLarge,
@@ -200,6 +209,7 @@ _CLASSES: dict[str, type[MillraceError]] = {
     "address_not_available": ListenError,
     "name_not_found": ConnectError,
     "out_of_descriptors": ListenError,
+    "disk_full": DiskFull,
     "io_error": NetworkError,
     "body_length_mismatch": LocalProtocolError,
     "invalid_field": LocalProtocolError,
@@ -214,6 +224,7 @@ _ERRNO = {
     "address_in_use": errno.EADDRINUSE,
     "address_not_available": errno.EADDRNOTAVAIL,
     "out_of_descriptors": errno.EMFILE,
+    "disk_full": errno.ENOSPC,
 }
 
 

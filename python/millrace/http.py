@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 from millrace._core import Headers, Request, RequestHeaders, Response
@@ -13,6 +13,7 @@ __all__ = [
     "BackgroundTask",
     "HTTPError",
     "Headers",
+    "MultiItems",
     "QueryParams",
     "Request",
     "RequestHeaders",
@@ -21,7 +22,37 @@ __all__ = [
 ]
 
 
-class QueryParams(Mapping[str, str]):
+ValueT = TypeVar("ValueT")
+
+
+class MultiItems(Mapping[str, ValueT]):
+    """Names and values in their order; a name may come several times. It cannot be changed."""
+
+    __slots__ = ("_items", "_last")
+
+    def __init__(self, items: Iterable[tuple[str, ValueT]]) -> None:
+        self._items: tuple[tuple[str, ValueT], ...] = tuple(items)
+        self._last = dict(self._items)
+
+    def __getitem__(self, name: str) -> ValueT:
+        return self._last[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._last)
+
+    def __len__(self) -> int:
+        return len(self._last)
+
+    def get_list(self, name: str) -> list[ValueT]:
+        """Return every value of a name, in their order; none gives an empty list."""
+        return [value for key, value in self._items if key == name]
+
+    def multi_items(self) -> list[tuple[str, ValueT]]:
+        """Return every name and value, in their order."""
+        return list(self._items)
+
+
+class QueryParams(MultiItems[str]):
     """The query of a URL: names and values, decoded, in their order. It cannot be changed.
 
     A name may come several times: indexing gives its last value, `get_list` all of them.
@@ -39,22 +70,12 @@ class QueryParams(Mapping[str, str]):
     ('café noir', 'hot', ['new', 'hot'], '1')
     """
 
-    __slots__ = ("_items", "_last")
+    __slots__ = ()
 
     def __init__(
         self, query: str | Mapping[str, object] | Sequence[tuple[str, object]] = ""
     ) -> None:
-        self._items: tuple[tuple[str, str], ...] = tuple(_pairs(query))
-        self._last = dict(self._items)
-
-    def __getitem__(self, name: str) -> str:
-        return self._last[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._last)
-
-    def __len__(self) -> int:
-        return len(self._last)
+        super().__init__(_pairs(query))
 
     def __hash__(self) -> int:
         return hash(frozenset(self._items))
@@ -69,14 +90,6 @@ class QueryParams(Mapping[str, str]):
 
     def __str__(self) -> str:
         return urlencode(self._items)
-
-    def get_list(self, name: str) -> list[str]:
-        """Return every value of a name, in their order; none gives an empty list."""
-        return [value for key, value in self._items if key == name]
-
-    def multi_items(self) -> list[tuple[str, str]]:
-        """Return every name and value, in their order."""
-        return list(self._items)
 
 
 def _pairs(

@@ -87,3 +87,21 @@ def test_every_socket_option_of_the_engine_can_be_set():
     fields = {field.name for field in dataclasses.fields(mr.SocketOptions)}
     # One field in Python: a number, or one for each socket.
     assert fields - {"backlog"} == names - keepalive - {"incoming_cpus"}
+
+
+def test_forms_have_the_engines_limits():
+    engine, limits = _core.FormLimits(), mr.FormLimits()
+    names = [name for name in vars(_core.FormLimits) if not name.startswith("_")]
+    fields = {field.name for field in dataclasses.fields(mr.FormLimits)}
+    assert fields == {*names, "directory"}
+    written = limits.to_engine()
+    assert {n: getattr(written, n) for n in names} == {n: getattr(engine, n) for n in names}
+
+
+@pytest.mark.parametrize(
+    "field", [f.name for f in dataclasses.fields(mr.FormLimits) if f.name != "directory"]
+)
+def test_each_limit_of_forms_reaches_the_engine(field):
+    assert getattr(mr.FormLimits(**{field: 7}).to_engine(), field) == 7
+    with pytest.raises(ValueError, match=field):
+        mr.FormLimits(**{field: "lots"})

@@ -18,6 +18,7 @@ PRINTS = {
     "custom_pattern.py": ["sharded_workers", "[200, 200, 200, 200, 200, 200, 200, 200, 200]"],
     "tcp_lines.py": ["listening on 127.0.0.1:", "b'HELLO'"],
     "udp_echo.py": ["bound to 127.0.0.1:", "b'hello'", "1 read, 1 sent"],
+    "upload_form.py": ['"title":"The sea"', '"name":"sea.jpg"', '"bytes":1000000', '"photo":"'],
     "journey.py": ["400 requests", "queue", "did not occur", "Half of the requests"],
 }
 

@@ -5,22 +5,20 @@
 namespace millrace::python {
 namespace {
 
-// The engine's own exceptions name what went wrong. Where the peer did it, the status says so and
-// nobody is to be told.
-std::optional<std::uint16_t> status_of_peer_fault(PyObject* exception) {
+// The engine's own exceptions name what went wrong; null for others.
+const base::ErrcRow* engine_failure(PyObject* exception) {
   if (!PyObject_HasAttrString(exception, "code") ||
       !PyObject_HasAttrString(exception, "safe_to_retry"))
-    return {};
+    return nullptr;
   Ref const code(PyObject_GetAttrString(exception, "code"));
   if (!code || !PyUnicode_Check(code.get())) {
     PyErr_Clear();
-    return {};
+    return nullptr;
   }
   for (auto const& row : base::error_table())
-    if (row.fault == base::Fault::peer &&
-        PyUnicode_CompareWithASCIIString(code.get(), std::string(row.name).c_str()) == 0)
-      return http::status_for(row.code);
-  return {};
+    if (PyUnicode_CompareWithASCIIString(code.get(), std::string(row.name).c_str()) == 0)
+      return &row;
+  return nullptr;
 }
 
 }  // namespace
@@ -29,17 +27,30 @@ PyObject* rescue(RequestObject* request) {
   auto* const hook = request->route->application->on_exception.get();
   if (hook == Py_None) return nullptr;
   Ref const exception(take_raised());
+  Ref const traceback(PyException_GetTraceback(exception.get()));
   PyObject* arguments[] = {nullptr, as_object(request), exception.get()};
-  return PyObject_Vectorcall(hook, arguments + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+  if (auto* const answer =
+          PyObject_Vectorcall(hook, arguments + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr))
+    return answer;
+  Ref raised(take_raised());
+  // Raised again, but without the frames of the hook: these hold the exception, and what the
+  // handler had, such as a file on a full disk, would stay until the garbage collector comes by.
+  if (raised.get() == exception.get())
+    PyException_SetTraceback(raised.get(), traceback ? traceback.get() : Py_None);
+  raise(std::move(raised));
+  return nullptr;
 }
 
 std::uint16_t report(RequestObject* request) {
   Ref const exception(take_raised());
-  if (auto const status = status_of_peer_fault(exception.get())) return *status;
+  auto const* const failure = engine_failure(exception.get());
+  // Where the peer did it, the status says so and nobody is to be told.
+  if (failure && failure->fault == base::Fault::peer) return http::status_for(failure->code);
   Ref const pattern(to_str(request->route->pattern));
   Ref const logged(call_host("log_failure", as_object(request), pattern.get(), exception.get()));
   if (!logged) PyErr_WriteUnraisable(request->route->target.get());
-  return 500;
+  bool const is_full = failure && failure->code == base::Errc::disk_full;
+  return http::status_for(is_full ? failure->code : base::Errc::invalid_message);
 }
 
 void count(conn::Exchange& exchange, trace::Counter trace::LoopCounters::*counter) {

@@ -1,6 +1,9 @@
 #include "request.hpp"
 
+#include <vector>
+
 #include "coroutine_call.hpp"
+#include "failure.hpp"
 #include "heap_type.hpp"
 #include "host_module.hpp"
 #include "interpreter_state.hpp"
@@ -129,6 +132,20 @@ PyObject* get_is_disconnected(PyObject* self, void*) {
   return PyBool_FromLong(r->exchange ? r->exchange->is_gone() : r->kept->is_gone);
 }
 
+PyObject* get_body_is_whole(PyObject* self, void*) {
+  return PyBool_FromLong(request_of(self)->body_is_whole);
+}
+
+PyObject* get_form(PyObject* self, void*) {
+  auto* const form = request_of(self)->form;
+  return Py_NewRef(form ? form : Py_None);
+}
+
+int set_form(PyObject* self, PyObject* value, void*) {
+  Ref const old(std::exchange(request_of(self)->form, Py_XNewRef(value)));
+  return 0;
+}
+
 PyGetSetDef attributes[] = {
     {"method", get_method, nullptr, "The method, upper case as sent.", nullptr},
     {"path", get_text<&http::Head::path>, nullptr, "The path, percent-decoded and normalised.",
@@ -152,6 +169,9 @@ PyGetSetDef attributes[] = {
     {"app", get_app, nullptr, "The application.", nullptr},
     {"state", get_once<&RequestObject::state, make_state>, nullptr,
      "A namespace for middleware and handlers.", nullptr},
+    {"_body_is_whole", get_body_is_whole, nullptr, "Whether the body need not be awaited.",
+     nullptr},
+    {"_form", get_form, set_form, "What form() has read, or None.", nullptr},
     {"is_disconnected", get_is_disconnected, nullptr,
      "Whether the client has left before its answer.", nullptr},
     {},
@@ -179,11 +199,36 @@ PyObject* json(PyObject* self, PyObject*) {
 PyObject* read(PyObject* self, PyObject*) { return new_body_read(request_of(self)); }
 PyObject* stream(PyObject* self, PyObject*) { return new_body_stream(request_of(self)); }
 
+// What is easier said in Python: request.NAME(...) is millrace._host.request_NAME(request, ...).
+template <const char* host_name>
+PyObject* call_in_host(PyObject* self, PyObject* const* arguments, Py_ssize_t size,
+                       PyObject* names) {
+  auto* const function = host_function(host_name);
+  if (!function) return nullptr;
+  auto const total = size + (names ? PyTuple_GET_SIZE(names) : 0);
+  std::vector<PyObject*> all{self};
+  all.insert(all.end(), arguments, arguments + total);
+  return PyObject_Vectorcall(function, all.data(), static_cast<std::size_t>(size) + 1, names);
+}
+PyObject* count_refusal(PyObject* self, PyObject*) {
+  if (auto* const exchange = request_of(self)->exchange)
+    count(*exchange, &trace::LoopCounters::protocol_errors);
+  Py_RETURN_NONE;
+}
+
+constexpr char form_in_host[] = "request_form";
+constexpr char parts_in_host[] = "request_parts";
+
 PyMethodDef methods[] = {
     {"text", text, METH_NOARGS, "The body as text, in the charset that it declares, else UTF-8."},
     {"json", json, METH_NOARGS, "The body's JSON value."},
     {"read", read, METH_NOARGS, "Awaitable: the whole body."},
     {"stream", stream, METH_NOARGS, "Asynchronous iterator over the body's pieces, as they come."},
+    {"form", as_method(call_in_host<form_in_host>), METH_FASTCALL | METH_KEYWORDS,
+     "form(*, limits=None): the form that the body is, a FormData; awaited in coroutines."},
+    {"_count_refusal", count_refusal, METH_NOARGS, "Adds one to protocol_errors."},
+    {"parts", as_method(call_in_host<parts_in_host>), METH_FASTCALL | METH_KEYWORDS,
+     "parts(*, limits=None): asynchronous iterator over a multipart form's parts, as they come."},
     {},
 };
 
@@ -197,6 +242,7 @@ int traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(r->query_params);
   Py_VISIT(r->trace);
   Py_VISIT(r->state);
+  Py_VISIT(r->form);
   return 0;
 }
 
@@ -207,6 +253,7 @@ int clear(PyObject* self) {
   Py_CLEAR(r->trace);
   Py_CLEAR(r->state);
   Py_CLEAR(r->body);
+  Py_CLEAR(r->form);
   return 0;
 }
 
@@ -268,7 +315,7 @@ RequestObject* make_request(conn::Exchange& exchange, const Route& route, Corout
     r = PyObject_GC_New(RequestObject, python.types.request);
     if (!r) return nullptr;
     r->kept = nullptr;
-    r->app = r->path_params = r->query_params = r->trace = r->state = r->body = nullptr;
+    r->app = r->path_params = r->query_params = r->trace = r->state = r->body = r->form = nullptr;
     r->exchange = &exchange;
     PyObject_GC_Track(r);
   }
@@ -288,7 +335,8 @@ void leave_request(RequestObject* r) {
     Py_DECREF(r);
     return;
   }
-  if (r->path_params || r->query_params || r->trace || r->state || r->body) clear(as_object(r));
+  if (r->path_params || r->query_params || r->trace || r->state || r->body || r->form)
+    clear(as_object(r));
   auto& spare = r->route->application->python.spare_requests;
   r->call = nullptr;
   r->route = nullptr;

@@ -6,6 +6,7 @@
 #include "route.hpp"
 
 #include "millrace/conn/exchange.hpp"
+#include "millrace/server/body_sink.hpp"
 
 namespace millrace::python {
 
@@ -28,6 +29,7 @@ struct RequestObject {
   KeptRequest* kept;
   PyObject *app, *path_params, *query_params, *trace, *state,
       *body;           // made when asked for; app: kept ones only
+  PyObject* form;      // what request.form() has read, for who asks again
   bool body_is_whole;  // it was buffered before the handler was called, or has been read since
 };
 
@@ -48,5 +50,8 @@ PyTypeObject* make_body_read_type();
 PyTypeObject* make_body_stream_type();
 PyObject* new_body_read(RequestObject* request);
 PyObject* new_body_stream(RequestObject* request);
+// Awaitable: the body has gone into the sink, which `sink_owner` keeps. Of a body that is whole it
+// is over with its first step. Null and TypeError where `request` is none.
+PyObject* new_read_into(PyObject* request, PyObject* sink_owner, server::BodySink& sink);
 
 }  // namespace millrace::python

@@ -1,5 +1,10 @@
-// request.read() and request.stream(): awaitables over the exchange's body reader.
+// request.read(), request.stream() and what reads into a sink: awaitables over the exchange's body
+// reader.
+#include <optional>
+
 #include "coroutine_call.hpp"
+#include "failure.hpp"
+#include "gil.hpp"
 #include "heap_type.hpp"
 #include "host_module.hpp"
 #include "interpreter_state.hpp"
@@ -9,12 +14,14 @@
 namespace millrace::python {
 namespace {
 
-enum class Want : std::uint8_t { all, piece };
+enum class Want : std::uint8_t { all, piece, in_sink };
 
 struct BodyReadObject {
   PyObject_HEAD RequestObject* request;
   PyObject* waiting;       // a future's iterator, while the body lets us wait
   std::string* collected;  // Want::all
+  server::BodySink* sink;  // Want::in_sink
+  PyObject* sink_owner;
   Want want;
   bool is_over;
 };
@@ -32,6 +39,8 @@ BodyReadObject* make_read(RequestObject* request, Want want) {
   self->request = reinterpret_cast<RequestObject*>(Py_NewRef(as_object(request)));
   self->waiting = nullptr;
   self->collected = want == Want::all ? new std::string : nullptr;
+  self->sink = nullptr;
+  self->sink_owner = nullptr;
   self->want = want;
   self->is_over = false;
   return self;
@@ -46,6 +55,33 @@ PySendResult too_large(std::size_t limit) {
   return failed(base::Errc::body_too_large, "limit " + std::to_string(limit) + " bytes");
 }
 
+// A refusal of the sink is raised, and counted like those of the protocol's own parsers.
+PySendResult settle_sink(BodyReadObject* self, const base::Status& status) {
+  if (status) return PYGEN_NEXT;
+  auto const& error = status.error();
+  if (error.fault() == base::Fault::peer && self->request->exchange)
+    count(*self->request->exchange, &trace::LoopCounters::protocol_errors);
+  raise_error(error);
+  return PYGEN_ERROR;
+}
+
+PySendResult put_in_sink(BodyReadObject* self, base::ByteView bytes) {
+  base::Status status;
+  {
+    std::optional<LockGivenUp> unlocked;
+    if (self->sink->may_block()) unlocked.emplace();
+    status = self->sink->put(bytes);
+  }
+  return settle_sink(self, status);
+}
+
+PySendResult finish_sink(BodyReadObject* self, PyObject** result) {
+  if (auto const outcome = settle_sink(self, self->sink->finish()); outcome != PYGEN_NEXT)
+    return outcome;
+  *result = Py_NewRef(Py_None);
+  return PYGEN_RETURN;
+}
+
 // What one look at the reader gave: a piece, its end, or that there is nothing yet.
 PySendResult take_piece(BodyReadObject* self, conn::Exchange& exchange,
                         const conn::BodyReader::Piece& piece, PyObject** result) {
@@ -55,6 +91,11 @@ PySendResult take_piece(BodyReadObject* self, conn::Exchange& exchange,
       *result = to_bytes(bytes);
       exchange.return_credit();
       return *result ? PYGEN_RETURN : PYGEN_ERROR;
+    }
+    if (self->want == Want::in_sink) {
+      auto const outcome = put_in_sink(self, bytes);
+      if (outcome == PYGEN_NEXT) exchange.return_credit();
+      return outcome;
     }
     self->collected->append(bytes);
     auto const limit = self->request->call->body_limit();
@@ -66,6 +107,7 @@ PySendResult take_piece(BodyReadObject* self, conn::Exchange& exchange,
     PyErr_SetNone(PyExc_StopAsyncIteration);
     return PYGEN_ERROR;
   }
+  if (self->want == Want::in_sink) return finish_sink(self, result);
   *result = to_bytes(*self->collected);
   if (!*result) return PYGEN_ERROR;
   Py_XSETREF(self->request->body, Py_NewRef(*result));
@@ -73,7 +115,18 @@ PySendResult take_piece(BodyReadObject* self, conn::Exchange& exchange,
   return PYGEN_RETURN;
 }
 
+base::ByteView whole_body_of(const RequestObject* request) {
+  if (request->body)
+    return {PyBytes_AS_STRING(request->body),
+            static_cast<std::size_t>(PyBytes_GET_SIZE(request->body))};
+  return request->exchange ? request->exchange->whole_body : request->kept->body;
+}
+
 PySendResult take_whole(BodyReadObject* self, PyObject** result) {
+  if (self->want == Want::in_sink) {
+    auto const outcome = put_in_sink(self, whole_body_of(self->request));
+    return outcome == PYGEN_NEXT ? finish_sink(self, result) : outcome;
+  }
   *result = PyObject_GetAttrString(as_object(self->request), "body");
   return *result ? PYGEN_RETURN : PYGEN_ERROR;
 }
@@ -91,6 +144,10 @@ PySendResult step(BodyReadObject* self, PyObject** result) {
     auto const limit = request->call->body_limit();
     if (self->want == Want::all && exchange.head.content_length().value_or(0) > limit)
       return too_large(limit);
+    if (self->want == Want::in_sink) {
+      auto const expected = self->sink->expect(exchange.head.content_length().value_or(0));
+      if (auto const outcome = settle_sink(self, expected); outcome != PYGEN_NEXT) return outcome;
+    }
     request->call->want_body();
     auto piece = exchange.body.read();
     if (!piece) return failed(piece.error().code, piece.error().detail);
@@ -138,6 +195,7 @@ PyObject* next_method(PyObject* self) { return send_method(self, Py_None); }
 void destroy_read(PyObject* o) {
   auto* const self = read_of(o);
   Py_XDECREF(self->waiting);
+  Py_XDECREF(self->sink_owner);
   delete self->collected;
   Py_DECREF(self->request);
   free_instance(o);
@@ -189,6 +247,18 @@ PyTypeObject* make_body_stream_type() {
 }
 
 PyObject* new_body_read(RequestObject* request) { return as_object(make_read(request, Want::all)); }
+
+PyObject* new_read_into(PyObject* request, PyObject* sink_owner, server::BodySink& sink) {
+  if (!PyObject_TypeCheck(request, interpreter_state().types.request)) {
+    PyErr_SetString(PyExc_TypeError, "a body is read from a Request");
+    return nullptr;
+  }
+  auto* const read = make_read(reinterpret_cast<RequestObject*>(request), Want::in_sink);
+  if (!read) return nullptr;
+  read->sink = &sink;
+  read->sink_owner = Py_NewRef(sink_owner);
+  return as_object(read);
+}
 
 PyObject* new_body_stream(RequestObject* request) {
   auto* const self = PyObject_New(BodyStreamObject, interpreter_state().types.body_stream);

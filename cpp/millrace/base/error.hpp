@@ -23,6 +23,7 @@ enum class Errc : std::uint8_t {
   unsupported_transfer_coding,
   unexpected_message,
   incomplete_message,
+  unsupported_media_type,
   // Limits: legal, but more than we take.
   target_too_long,
   head_too_large,
@@ -46,6 +47,7 @@ enum class Errc : std::uint8_t {
   address_not_available,
   name_not_found,
   out_of_descriptors,
+  disk_full,
   io_error,
   // Ours: the application broke a rule of the protocol.
   body_length_mismatch,

@@ -24,6 +24,9 @@ base::Errc code_of(int number) {
     case EMFILE:
     case ENFILE:
       return Errc::out_of_descriptors;
+    case ENOSPC:
+    case EDQUOT:
+      return Errc::disk_full;
     default:
       return Errc::io_error;
   }

@@ -30,6 +30,8 @@ std::uint16_t status_for(base::Errc code) {
       return 413;
     case target_too_long:
       return 414;
+    case unsupported_media_type:
+      return 415;
     case head_too_large:
     case too_many_fields:
       return 431;
@@ -37,6 +39,8 @@ std::uint16_t status_for(base::Errc code) {
       return 501;
     case bad_version:
       return 505;
+    case disk_full:
+      return 507;
     case too_many_connections:
     case overloaded:
       return 503;
