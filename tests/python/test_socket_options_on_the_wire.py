@@ -20,6 +20,7 @@ from millrace.lab.private_network import PrivateNetworkUnavailable, set_sysctl
 
 from tests.python.capture import FAST_OPEN, PATIENCE_S, WINDOW_SCALE, Capture, deaf, fresh
 
+A_LONG_TIME_S = 1000
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
@@ -192,6 +193,34 @@ def last_words(**options):
                 pass
         wire.wait_for(lambda seen: any(set("FR") & set(one.flags) for one in seen))
         return "".join(packet.flags for packet in wire.sent())
+
+
+def close_on_the_deaf(linger):
+    """Close a connection whose peer acknowledges nothing, until it does.
+
+    Return how many loops were blocked before it did, what it read, and what the server had sent.
+    """
+    options = mr.SocketOptions(linger=linger)
+    with (
+        # Not a handler in Python: it would close with the GIL in its hands.
+        mr.TcpServer(mr.tcp.echo, socket_options=options) as server,
+        Capture(server.port) as wire,
+        connect(server) as client,
+    ):
+
+        def blocked(patience):
+            return server.connections(timeout=patience).silent_loops
+
+        with deaf(client):
+            client.sendall(b"goodbye")
+            client.shutdown(socket.SHUT_WR)
+            wire.wait_for(lambda _: any("F" in packet.flags for packet in wire.sent()))
+            if linger == A_LONG_TIME_S:
+                until(lambda: blocked(0.05) == 1)
+            waits = blocked(0.05 if linger == A_LONG_TIME_S else PATIENCE_S)
+        got = receive(client, len(b"goodbye")), client.recv(1)
+        assert blocked(PATIENCE_S) == 0
+        return waits, got, "".join(packet.flags for packet in wire.sent())
 
 
 def silent_at_first(defer_accept):
@@ -411,6 +440,28 @@ def accepts_of_each_cpu():
     return accepts
 
 
+def datagrams_of_each_cpu():
+    """Send from one CPU after the other; return what each loop had been given by then."""
+    cpus = sorted(os.sched_getaffinity(0))[:2]
+    options = mr.SocketOptions(incoming_cpu=cpus)
+    pattern = mr.patterns.reuseport_shards(loops=2)
+    given = []
+    with mr.UdpServer(mr.udp.echo, pattern=pattern, socket_options=options) as server:
+        for cpu in cpus:
+            os.sched_setaffinity(0, {cpu})
+            try:
+                for _ in range(8):  # each from a port of its own
+                    with socket.socket(type=socket.SOCK_DGRAM) as client:
+                        client.settimeout(PATIENCE_S)
+                        client.connect(("127.0.0.1", server.port))
+                        client.send(b"hello")
+                        assert client.recv(100) == b"hello"
+            finally:
+                os.sched_setaffinity(0, cpus)
+            given.append([loop["messages_in"] for loop in server.stats()["loops"]])
+    return given
+
+
 def first_failure_without_a_server():
     """Talk to a port where nobody listens, with a cookie of the address."""
     two_fast_opens(1, 16)
@@ -574,6 +625,16 @@ def _reset_at_the_end():
     return last_words(linger=0)
 
 
+@pytest.mark.parametrize(
+    ("linger", "blocked"), [(None, 0), (1, 0), (A_LONG_TIME_S, 1)], ids=["off", "short", "long"]
+)
+def test_a_close_lingers_until_its_end_is_acknowledged_or_time_is_up(network, linger, blocked):
+    waits, got, flags = network.call(close_on_the_deaf, linger)
+    assert waits == blocked
+    assert got == (b"goodbye", b"")
+    assert "R" not in flags
+
+
 def test_deferred_connections_are_not_there_before_their_first_bytes(network):
     before, after = network.call(silent_at_first, 5)
     assert before == (1, "SYN_RECV"), "the handshake is over on the wire, and not for the kernel"
@@ -610,6 +671,13 @@ def test_incoming_cpu_gives_each_loop_the_connections_of_its_cpu(network):
     if tuple(map(int, platform.release().split(".")[:2])) < (6, 2):
         pytest.skip("before Linux 6.2 sockets of one port are chosen without it")
     assert network.call(accepts_of_each_cpu) == [[8, 0], [8, 8]]
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU has nobody to choose from")
+def test_incoming_cpu_gives_each_loop_the_datagrams_of_its_cpu(network):
+    if tuple(map(int, platform.release().split(".")[:2])) < (6, 2):
+        pytest.skip("before Linux 6.2 sockets of one port are chosen without it")
+    assert network.call(datagrams_of_each_cpu) == [[8, 0], [8, 8]]
 
 
 def test_a_receive_buffer_bounds_the_window(network):

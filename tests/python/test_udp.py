@@ -330,6 +330,25 @@ def test_socket_options_are_asked_for_and_reported(pattern: mr.Pattern) -> None:
     assert report.problems == ()
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        mr.patterns.reuseport_shards(loops=3),
+        mr.patterns.multi_process(3, listener="reuseport"),
+    ],
+    ids=repr,
+)
+def test_each_of_several_sockets_has_a_cpu_of_its_own(pattern: Any) -> None:
+    wanted = mr.SocketOptions(incoming_cpu=[2, 0, 1])
+    with mr.UdpServer(shout, pattern=pattern, socket_options=wanted) as server:
+        rows = [row for row in server.socket_report() if row.name == "incoming_cpu"]
+    assert [(row.asked, row.effective, row.verdict) for row in rows] == [
+        (cpu, cpu, "taken") for cpu in (2, 0, 1)
+    ]
+    with pytest.raises(ValueError, match="several sockets on one port|names 3 CPUs"):
+        mr.UdpServer(shout, socket_options=wanted)
+
+
 def test_two_servers_share_a_port_that_both_ask_for() -> None:
     shared = mr.SocketOptions(reuse_port=True)
     with (
