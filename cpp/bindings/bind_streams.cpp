@@ -134,6 +134,12 @@ void bind_conversation(py::module_& module) {
             return object(python::write(conversation, data.ptr()));
           },
           "data"_a)
+      .def(
+          "write_at_once",
+          [](Conversation& conversation, py::handle data) {
+            return object(python::write_at_once(conversation, data.ptr()));
+          },
+          "data"_a)
       .def("has_room", &Conversation::has_room)
       .def("finish", &Conversation::finish)
       .def("close", &Conversation::close)

@@ -141,7 +141,7 @@ class TcpConnection(Connection):
         WriteTimeout
             The peer did not take it in time.
         """
-        if not self._core.write(data):
+        if not self._core.write_at_once(data):
             self._until(self._room, code="write_timeout", what="the peer takes nothing")
 
     def __enter__(self) -> TcpConnection:

@@ -19,6 +19,8 @@ import millrace as mr
 import pytest
 from millrace import errors
 
+from tests.python.wire import Wire
+
 LINES = mr.framing.lines(max_bytes=64)
 
 
@@ -48,6 +50,46 @@ def test_every_pattern_answers_messages_in_order(pattern: Any, handler: Any) -> 
     assert sum(loop["messages_in"] for loop in stats) == len(wanted)
     assert sum(loop["messages_out"] for loop in stats) == len(wanted)
     assert sum(loop["reads"] for loop in stats) > 0
+
+
+def relay(connection: mr.tcp.Connection, line: bytes) -> bytes:
+    address, text = line.decode().split()
+    with mr.tcp_connect(address, timeout="10s") as other:
+        other.write(text.encode())
+        return other.readexactly(len(text))
+
+
+def test_a_plain_handler_may_ask_another_server_and_wait(pattern: Any) -> None:
+    with (
+        mr.TcpServer(mr.tcp.echo) as other,
+        mr.TcpServer(relay, framing=LINES, pattern=pattern) as server,
+        mr.tcp_connect(server.address, framing=LINES, timeout="20s") as connection,
+    ):
+        for text in (b"one", b"two"):
+            connection.write(f"{other.address} ".encode() + text)
+            assert connection.receive() == text
+
+
+@pytest.mark.in_process
+def test_what_a_plain_handler_writes_to_another_server_leaves_before_it_returns(
+    serve: Any, pattern: Any
+) -> None:
+    arrived = threading.Event()
+    app = mr.App()
+
+    def note(connection: mr.tcp.Connection, data: bytes) -> None:
+        arrived.set()
+
+    @app.get("/")
+    def tell(request: mr.Request) -> str:
+        arrived.clear()
+        with mr.tcp_connect(other.address) as connection:
+            connection.write(b"hello")
+            return "arrived" if arrived.wait(20) else "lost"
+
+    with mr.TcpServer(note) as other, Wire(serve(app, pattern=pattern)) as wire:
+        for _ in range(20):  # letters of a worker that was quick so far are held together
+            assert wire.get("/").text == "arrived"
 
 
 def test_the_native_echo_keeps_every_byte(pattern: Any) -> None:

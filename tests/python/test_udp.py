@@ -345,7 +345,7 @@ def test_each_of_several_sockets_has_a_cpu_of_its_own(pattern: Any) -> None:
     assert [(row.asked, row.effective, row.verdict) for row in rows] == [
         (cpu, cpu, "taken") for cpu in (2, 0, 1)
     ]
-    with pytest.raises(ValueError, match="several sockets on one port|names 3 CPUs"):
+    with pytest.raises(ValueError, match="several sockets on one port"):
         mr.UdpServer(shout, socket_options=wanted)
 
 

@@ -45,6 +45,12 @@ PyObject* write(conn::Conversation& conversation, PyObject* data) {
   return nullptr;
 }
 
+PyObject* write_at_once(conn::Conversation& conversation, PyObject* data) {
+  auto* const written = write(conversation, data);
+  net::Outbox::mine().flush();
+  return written;
+}
+
 PyObject* peer_of(const conn::Conversation& conversation) {
   auto const& peer = conversation.peer();
   auto const host = peer.host();

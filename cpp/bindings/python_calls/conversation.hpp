@@ -16,6 +16,8 @@ namespace millrace::python {
 PyObject* take(conn::Conversation& conversation, const conn::Want& want);
 // True: there is room for more; False: has_room() is to be waited for.
 PyObject* write(conn::Conversation& conversation, PyObject* data);
+// The same for a thread that may block before its turn or batch ends, which is when letters leave.
+PyObject* write_at_once(conn::Conversation& conversation, PyObject* data);
 // (host, port), or the path of a Unix socket; None where the peer has none.
 PyObject* peer_of(const conn::Conversation& conversation);
 // Gives up the GIL until there is news, and hears signals meanwhile. False at the deadline.

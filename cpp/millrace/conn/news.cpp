@@ -4,11 +4,14 @@
 #include <chrono>
 #include <utility>
 
+#include "millrace/net/letter.hpp"
 #include "millrace/net/reactor.hpp"
 
 namespace millrace::conn {
 
 bool News::wait_for_news(base::Time until) {
+  // What was asked of the loop that is to answer may still lie here.
+  net::Outbox::mine().flush();
   Locked locked(lock_);
   auto const seen = news_;
   // News between the call that said to wait and this one have disarmed it.
