@@ -119,8 +119,8 @@ class SocketOptions:
         IPV6_V6ONLY; off, ``[::]`` takes IPv4 as well.
     incoming_cpu:
         SO_INCOMING_CPU: of several sockets on one port, this one gets that CPU's connections,
-        or datagrams. Where a pattern has several, ``"per_loop"`` gives each the next of the CPUs that this process may
-        run on, and a sequence names one for each.
+        or datagrams. Where a pattern has several, ``"per_loop"`` gives each the next of the CPUs
+        that this process may run on, and a sequence names one for each.
     unix_mode:
         Permissions of a Unix path, such as ``0o660``, whatever the umask.
     backlog:
