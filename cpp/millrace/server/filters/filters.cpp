@@ -43,9 +43,9 @@ base::Result<Filters> Filters::make(const std::vector<FilterRow>& rows) {
 }
 
 Filter::Verdict Filters::on_request(conn::Exchange& exchange) const {
-  auto const path = exchange.head.path();
   for (auto const& [prefix, filter] : placed_) {
-    if (!prefix.empty() && !is_below(path, prefix)) continue;
+    // Looked up each time: a filter may have added to the head.
+    if (!prefix.empty() && !is_below(exchange.head.path(), prefix)) continue;
     if (filter->on_request(exchange) == Filter::Verdict::answered) return Filter::Verdict::answered;
   }
   return Filter::Verdict::go_on;
