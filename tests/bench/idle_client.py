@@ -2,9 +2,10 @@
 
 A process of its own, so that its memory and descriptors are not the server's. It prints
 ``{"opened": N}`` when all are idle, waits for a line on its standard input, and prints
-``{"closed": N}``: how many the server has closed meanwhile.
+``{"closed": N}``: how many the server has closed meanwhile. With ``--half-head`` each has sent the
+first half of a head instead, and the server has read it.
 
-usage: idle_client.py PORT CONNECTIONS [--path /] [--timeout 60]
+usage: idle_client.py PORT CONNECTIONS [--path /] [--header LINE]... [--half-head] [--timeout 60]
 """
 
 import argparse
@@ -24,12 +25,17 @@ class OpenFailed(RuntimeError):
     """A connection could not be opened or was not answered."""
 
 
-def open_connection(source: str, port: int, request: bytes) -> socket.socket:
-    """A connection that has served one request and is idle now."""
+def connect(source: str, port: int) -> socket.socket:
     connection = socket.socket()
     connection.settimeout(5)
     connection.bind((source, 0))
     connection.connect(("127.0.0.1", port))
+    return connection
+
+
+def open_answered(source: str, port: int, request: bytes) -> socket.socket:
+    """A connection that has served one request and is idle now."""
+    connection = connect(source, port)
     connection.sendall(request)
     answer = b""
     while not is_complete(answer):
@@ -39,6 +45,13 @@ def open_connection(source: str, port: int, request: bytes) -> socket.socket:
         answer += received
     if not answer.startswith(b"HTTP/1.1 200 "):
         raise OpenFailed(f"answered {answer[:80]!r}")
+    return connection
+
+
+def open_half(source: str, port: int, request: bytes) -> socket.socket:
+    """A connection that has sent half a head."""
+    connection = connect(source, port)
+    connection.sendall(request[: len(request) // 2])
     return connection
 
 
@@ -53,17 +66,28 @@ def is_complete(answer: bytes) -> bool:
     return True
 
 
-def open_all(port: int, count: int, path: str, deadline: float) -> list[socket.socket]:
-    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
+def compose(port: int, path: str, headers: list[str]) -> bytes:
+    lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", *headers, "", ""]
+    return "\r\n".join(lines).encode()
+
+
+def open_all(
+    port: int, count: int, request: bytes, deadline: float, *, half_head: bool
+) -> list[socket.socket]:
     connections: list[socket.socket] = []
+    open_one = open_half if half_head else open_answered
     for number in range(count):
         if time.monotonic() > deadline:
             raise OpenFailed(f"only {number} of {count} connections in time")
         source = f"127.0.0.{2 + number // PER_SOURCE_ADDRESS}"
         try:
-            connections.append(open_connection(source, port, request))
+            connections.append(open_one(source, port, request))
         except OSError as error:
             raise OpenFailed(f"connection {number + 1} of {count}: {error}") from error
+    if half_head:
+        # Connections are taken, and what they bring is read, in the order in which it came: once
+        # this one has been answered, all before it have been read.
+        open_answered("127.0.0.1", port, request).close()
     return connections
 
 
@@ -87,12 +111,17 @@ def main() -> int:
     parser.add_argument("port", type=int)
     parser.add_argument("connections", type=int)
     parser.add_argument("--path", default="/")
+    parser.add_argument("--header", action="append", default=[], help='"Name: value"')
+    parser.add_argument("--half-head", action="store_true", help="send that much and no more")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds for everything")
     options = parser.parse_args()
     deadline = time.monotonic() + options.timeout
     try:
         allow_descriptors(options.connections + SPARE_DESCRIPTORS)
-        connections = open_all(options.port, options.connections, options.path, deadline)
+        request = compose(options.port, options.path, options.header)
+        connections = open_all(
+            options.port, options.connections, request, deadline, half_head=options.half_head
+        )
     except OpenFailed as error:
         print(json.dumps({"error": str(error)}), flush=True)
         return 1

@@ -4,8 +4,9 @@ usage: run.py [--rounds 3] [--seconds 3] [--only millrace,nginx] [--rows constan
               [--markdown docs/benchmarks.md]
 
 `--quick` is one round of one second: whether everything runs, not how fast. Rows are those of
-`suite/rows.py` and `memory`, `load`; servers those of `suite/servers.py`, each by how its name
-begins ("granian" is all three); the raw loop always takes part. Ctrl-C prints what there is so far.
+`suite/rows.py` and `memory`, `half-head`, `attack`, `load`; servers those of `suite/servers.py`,
+each by how its name begins ("granian" is all three); the raw loop always takes part. Ctrl-C prints
+what there is so far.
 """
 
 import argparse
@@ -17,12 +18,13 @@ from pathlib import Path
 from types import FrameType
 
 from suite import report
+from suite.attack import measure_attack
 from suite.cores import TooFewCores, choose_cores
 from suite.fleet import Fleet
 from suite.load_cost import measure_load_cost
 from suite.machine import describe_machine
 from suite.measure import Plan, RowResult, measure_row
-from suite.memory import measure_idle
+from suite.memory import WAITING, Waiting, measure_waiting
 from suite.page import write_page
 from suite.rows import ROWS
 from suite.servers import SERVERS, Family, Server
@@ -30,9 +32,8 @@ from suite.table import show
 from suite.tools import BUILD, Tools, Unavailable
 from suite.versions import server_versions
 
-EXTRA_ROWS = ("memory", "load")
+EXTRA_ROWS = (*(waiting.name for waiting in WAITING), "attack", "load")
 ROW_NAMES = (*(row.name for row in ROWS), *EXTRA_ROWS)
-IDLE_SERVERS = ("millrace", "nginx")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("interrupted; what was measured so far:", file=sys.stderr)
     present(results, plan, options.markdown, arguments)
-    return 0 if results.rows or results.idle or results.load else 1
+    return 0 if results.has_any() else 1
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -106,8 +107,14 @@ def measure(
                     measure_row(result, servers, fleet, plan)
                 finally:
                     show(report.row_table(result))
-    if "memory" in rows:
-        measure_memory(servers, plan, results)
+    for waiting in WAITING:
+        if waiting.name in rows:
+            measure_memory(waiting, servers, plan, results)
+    if "attack" in rows and any(server.name == "millrace" for server in servers):
+        try:
+            results.attack = measure_attack(plan)
+        except Unavailable as error:
+            results.failures["attack"] = str(error)
     if "load" in rows:
         try:
             results.load = measure_load_cost(plan)
@@ -115,14 +122,16 @@ def measure(
             results.failures["load"] = str(error)
 
 
-def measure_memory(servers: Sequence[Server], plan: Plan, results: report.Results) -> None:
-    for name in IDLE_SERVERS:
+def measure_memory(
+    waiting: Waiting, servers: Sequence[Server], plan: Plan, results: report.Results
+) -> None:
+    for name in waiting.servers:
         if name not in {server.name for server in servers}:
             continue
         try:
-            results.idle.append(measure_idle(name, plan))
+            results.memory.append(measure_waiting(waiting, name, plan))
         except Unavailable as error:
-            key = "memory" if name == "millrace" else f"memory, {name}"
+            key = f"{waiting.name}, nginx" if name == "nginx" else waiting.name
             results.failures[key] = str(error)
 
 

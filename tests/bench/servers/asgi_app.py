@@ -57,6 +57,16 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     await answer(send, BODY_HEADERS, body)
 
 
+async def upload(scope: Scope, receive: Receive, send: Send) -> None:
+    size, more = 0, True
+    while more:
+        message = await receive()
+        size += len(message.get("body", b""))
+        more = message.get("more_body", False)
+    body = str(size).encode()
+    await answer(send, [TEXT, (b"content-length", str(len(body)).encode())], body)
+
+
 async def hello_with_headers(scope: Scope, receive: Receive, send: Send) -> None:
     await answer(send, HELLO_HEADERS + EXTRA, HELLO)
 
@@ -77,6 +87,7 @@ HANDLERS: dict[str, Application] = {
     "/sleep": sleep,
     "/body": big_body,
     "/echo": echo,
+    "/upload": upload,
     "/middleware": middleware(hello_with_headers),
 }
 

@@ -1,7 +1,7 @@
 """millrace through its public API, on one core. Arguments: PORT and the mode.
 
-``routes``, ``middleware``, ``queue``, ``log``, ``metrics`` and ``files`` are the modes; the last
-takes a folder as well.
+``routes``, ``patient``, ``middleware``, ``queue``, ``log``, ``metrics`` and ``files`` are the
+modes; ``files`` takes a folder as well, and ``patient`` waits long for the end of a head.
 
 ``routes`` holds plain functions and coroutines in one application, as users write them, so the
 rows of plain functions pay for whatever an asyncio loop beside them costs.
@@ -13,6 +13,7 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import millrace as mr
@@ -51,6 +52,16 @@ def make_routes() -> mr.App:
     def echo(request: mr.Request) -> bytes:
         return request.body
 
+    @app.post("/upload")
+    async def upload(request: mr.Request) -> str:
+        size = 0
+        async for piece in request.stream():
+            size += len(piece)
+        return str(size)
+
+    # What clients of the attack ask for and do not read.
+    app.respond("/big", bytes(10_000_000))
+
     return app
 
 
@@ -81,6 +92,8 @@ def main() -> None:
         app.metrics("/metrics")
     # Room for the 10,000 idle connections of the memory row and the one that checks the answer.
     limits = mr.Limits(max_connections=12_000)
+    if mode == "patient":
+        limits = replace(limits, header_timeout="60s")
     log = Path(tempfile.gettempdir()) / "millrace-bench-access.log" if mode == "log" else None
     mr.run(app, host="127.0.0.1", port=port, pattern=pattern, limits=limits, access_log=log)
 

@@ -38,6 +38,13 @@ async def echo(scope: Any, protocol: Any) -> None:
     protocol.response_bytes(200, OCTETS, await protocol())
 
 
+async def upload(scope: Any, protocol: Any) -> None:
+    size = 0
+    async for piece in protocol:
+        size += len(piece)
+    protocol.response_str(200, TEXT, str(size))
+
+
 async def hello_with_headers(scope: Any, protocol: Any) -> None:
     protocol.response_bytes(200, [*TEXT, *EXTRA_HEADERS], HELLO)
 
@@ -58,6 +65,7 @@ HANDLERS: dict[str, Handler] = {
     "/sleep": sleep,
     "/body": big_body,
     "/echo": echo,
+    "/upload": upload,
     "/middleware": middleware(hello_with_headers),
 }
 

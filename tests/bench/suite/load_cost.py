@@ -97,7 +97,7 @@ def _millrace(plan: Plan, port: int) -> Callable[[int], Run]:
         command = [
             str(Path(plan.tools.python).parent / "millrace"), "load",
             f"http://127.0.0.1:{port}{REQUEST.path}",
-            "--connections", str(wrk.CONNECTIONS), "--duration", f"{seconds}s", "--json",
+            "--connections", str(REQUEST.connections), "--duration", f"{seconds}s", "--json",
         ]
         # fmt: on
         output, cpu_us = _run_counted(command, plan.cores, seconds)

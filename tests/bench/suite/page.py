@@ -23,6 +23,11 @@ on epoll without parsing, that is, nearly the kernel's own price of the same inp
 Plain TCP and UDP, which wrk does not speak, are loaded by a client of the suite's own: as many
 connections, one message at a time on each; a datagram that is lost makes the run count for nothing.
 The raw loop of UDP reads and sends as many datagrams per system call as millrace does.
+The memory of a connection is what the server holds privately with 10,000 of them, less what it held
+before, divided by their number. Under attack means: beside the load there are 1,000 connections, a
+third of each kind, that send a head, send a body, or read an answer of 10 MB, a byte or a few every
+second. Rounds with and without them alternate, on a server with the default limits. Those that it
+ends come back at once; timeouts show in runs that are longer than they are (`--seconds 12`).
 "core busy" below 100 % means that the load generator was the limit, not the server.
 
 Every server answers the same bytes to the same request, with the setting its documentation

@@ -5,10 +5,12 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from suite.attack import ATTACKERS, AttackCost
+from suite.attack import BOUND as ATTACK_BOUND
 from suite.load_cost import BOUND as LOAD_BOUND
 from suite.load_cost import LoadCost
 from suite.measure import RowResult, Sample
-from suite.memory import BOUND_BYTES, IdleMemory
+from suite.memory import WAITING, WaitingMemory
 from suite.rows import Bound
 from suite.servers import SERVERS, Family, Server
 from suite.table import Table
@@ -24,12 +26,16 @@ class Results:
     """Everything a run found, filled while it goes on, so that Ctrl-C still shows what there is."""
 
     rows: list[RowResult] = field(default_factory=list)
-    idle: list[IdleMemory] = field(default_factory=list)
+    memory: list[WaitingMemory] = field(default_factory=list)
+    attack: AttackCost | None = None
     load: LoadCost | None = None
     unavailable: Mapping[str, str] = field(default_factory=dict)
     """By server name; the same mapping the fleet fills."""
     failures: dict[str, str] = field(default_factory=dict)
-    """Why the memory and load rows are missing."""
+    """Why rows are missing that are not of requests."""
+
+    def has_any(self) -> bool:
+        return bool(self.rows or self.memory or self.attack or self.load)
 
 
 def row_table(result: RowResult) -> Table:
@@ -82,7 +88,8 @@ def bounds_table(results: Results) -> Table:
     )
     for result in results.rows:
         table.add(result.row.name, result.row.title, *_bound_cells(result), str(judge(result)))
-    _add_idle(table, results)
+    _add_memory(table, results)
+    _add_attack(table, results)
     _add_load(table, results)
     return table
 
@@ -101,18 +108,39 @@ def _bound_text(bound: Bound) -> str:
         return f"{bound.to_floor:.2f}"
     if bound.above_plain_us is not None:
         return f"{bound.above_plain_us} us more"
+    if bound.to_python is not None:
+        return f"{bound.to_python} x best Python"
     return f"{bound.to_native} x nginx or Node"
 
 
-def _add_idle(table: Table, results: Results) -> None:
-    ours = next((one for one in results.idle if one.server.family is Family.MILLRACE), None)
-    what, bound = "user-space memory of an idle connection", f"{BOUND_BYTES} bytes"
-    if ours is not None:
-        verdict = "met" if ours.private_dirty <= BOUND_BYTES else "missed"
-        table.add("memory", what, bound, f"{ours.private_dirty:.0f}", "-", "-", "-", verdict)
-    elif "memory" in results.failures:
-        verdict = f"unknown: {results.failures['memory']}"
-        table.add("memory", what, bound, "-", "-", "-", "-", verdict)
+def _add_memory(table: Table, results: Results) -> None:
+    for waiting in WAITING:
+        what, bound = f"user-space memory of {waiting.what}", f"{waiting.bound_bytes} bytes"
+        ours = [one for one in results.memory if one.waiting is waiting and one.is_ours]
+        if ours:
+            cost = ours[0].private_dirty
+            verdict = "met" if cost <= waiting.bound_bytes else "missed"
+            table.add(waiting.name, what, bound, f"{cost:.0f}", "-", "-", "-", verdict)
+        else:
+            _add_failure(table, waiting.name, what, bound, results)
+
+
+def _add_attack(table: Table, results: Results) -> None:
+    what, bound = (
+        f"CPU per request while {ATTACKERS:,} slow clients attack",
+        f"{ATTACK_BOUND} x calm",
+    )
+    if results.attack is not None:
+        ratio, verdict = statistics.median(results.attack.ratios), str(results.attack.judge())
+        table.add("attack", what, bound, f"{ratio:.2f}", "-", "-", "-", verdict)
+    else:
+        _add_failure(table, "attack", what, bound, results)
+
+
+def _add_failure(table: Table, row: str, what: str, bound: str, results: Results) -> None:
+    if row in results.failures:
+        verdict = f"unknown: {results.failures[row]}"
+        table.add(row, what, bound, "-", "-", "-", "-", verdict)
 
 
 def _add_load(table: Table, results: Results) -> None:
@@ -120,24 +148,41 @@ def _add_load(table: Table, results: Results) -> None:
     if results.load is not None:
         ratio, verdict = statistics.median(results.load.ratios), str(results.load.judge())
         table.add("load", what, bound, f"{ratio:.2f}", "-", "-", "-", verdict)
-    elif "load" in results.failures:
-        verdict = f"unknown: {results.failures['load']}"
-        table.add("load", what, bound, "-", "-", "-", "-", verdict)
+    else:
+        _add_failure(table, "load", what, bound, results)
 
 
-def idle_table(results: Results) -> Table:
+def memory_table(results: Results) -> Table:
     table = Table(
-        "Memory of an idle connection",
-        ("server", "connections", "private bytes each", "resident bytes each"),
-        note="User space only; each connection has served one request.",
+        "Memory of connections that wait",
+        ("server", "connection ", "connections", "private bytes each", "resident bytes each"),
+        note="User space only.",
     )
-    for one in results.idle:
+    for one in results.memory:
         table.add(
             one.server.label,
+            one.waiting.what,
             f"{one.connections:,}",
             f"{one.private_dirty:.0f}",
             f"{one.resident:.0f}",
         )
+    return table
+
+
+def attack_table(cost: AttackCost) -> Table:
+    table = Table(
+        f"Under attack by {ATTACKERS:,} slow clients",
+        ("", "CPU us per served request"),
+        note="A third each send a head, send a body, and read an answer of 10 MB, all once a "
+        f"second. The server ended {cost.returned:,}, which came back at once. Without other load "
+        f"they keep {100 * cost.alone_share:.1f} % of a core busy.",
+    )
+    for name, values in (
+        ("calm", cost.calm_us),
+        ("attacked", cost.attacked_us),
+        ("ratio", cost.ratios),
+    ):
+        table.add(name, _with_range(values))
     return table
 
 
@@ -169,8 +214,10 @@ def servers_table(servers: Sequence[Server], versions: Mapping[str, str]) -> Tab
 def tables(results: Results) -> list[Table]:
     """All tables of a run, the summary first."""
     found = [bounds_table(results), *(row_table(result) for result in results.rows)]
-    if results.idle:
-        found.append(idle_table(results))
+    if results.memory:
+        found.append(memory_table(results))
+    if results.attack is not None:
+        found.append(attack_table(results.attack))
     if results.load is not None:
         found.append(load_table(results.load))
     if results.unavailable or results.failures:

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suite.files import make_folder
-from suite.rows import BODY_BYTES, HELLO
+from suite.rows import BODY_BYTES, HELLO, UPLOAD_BYTES
 from suite.tools import Tools
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "servers"
 
 SYNC_ROWS = frozenset({"constant", "json", "browser", "middleware", "body", "echo"})
 ASYNC_ROWS = SYNC_ROWS | {"coroutine", "sleep"}
-MILLRACE_ROWS = frozenset({"native", "log", "metrics", "body", "echo", "flood"}) | ASYNC_ROWS - {
-    "middleware"
-}
+MILLRACE_ROWS = frozenset(
+    {"native", "log", "metrics", "body", "echo", "upload", "flood"}
+) | ASYNC_ROWS - {"middleware"}
 
 
 class Family(enum.Enum):
@@ -130,6 +130,7 @@ SERVERS = (
     Server("raw loop", Family.FLOOR, _raw_loop(len(HELLO), 0), SMALL_ROWS, "epoll, one thread"),
     Server("raw loop/body", Family.FLOOR, _raw_loop(BODY_BYTES, 0), frozenset({"body"})),
     Server("raw loop/echo", Family.FLOOR, _raw_loop(BODY_BYTES, BODY_BYTES), frozenset({"echo"})),
+    Server("raw loop/upload", Family.FLOOR, _raw_loop(8, UPLOAD_BYTES), frozenset({"upload"})),
     Server(
         "raw loop/tcp",
         Family.FLOOR,
@@ -152,6 +153,8 @@ SERVERS = (
     ),
     Server("millrace/log", Family.MILLRACE, _millrace("log"), frozenset({"log"})),
     Server("millrace/metrics", Family.MILLRACE, _millrace("metrics"), frozenset({"metrics"})),
+    # Of the row "half-head", which is not of requests; nginx has this patience by default.
+    Server("millrace/patient", Family.MILLRACE, _millrace("patient"), frozenset()),
     Server("millrace/queue", Family.MILLRACE, _millrace("queue"), frozenset({"queue"})),
     Server("millrace/files", Family.MILLRACE, _millrace_files, FILE_ROWS),
     Server(
@@ -230,7 +233,7 @@ SERVERS = (
         "Granian RSGI",
         Family.PYTHON,
         _granian("rsgi"),
-        ASYNC_ROWS,
+        ASYNC_ROWS | {"upload"},
         GRANIAN,
         ("granian", "uvloop"),
     ),
@@ -238,7 +241,7 @@ SERVERS = (
         "Granian ASGI",
         Family.PYTHON,
         _granian("asgi"),
-        ASYNC_ROWS,
+        ASYNC_ROWS | {"upload"},
         GRANIAN,
         ("granian", "uvloop"),
     ),
@@ -246,7 +249,7 @@ SERVERS = (
         "uvicorn",
         Family.PYTHON,
         _script("uvicorn_server.py"),
-        ASYNC_ROWS,
+        ASYNC_ROWS | {"upload"},
         "httptools, uvloop, bare ASGI callable, no access log",
         ("uvicorn", "httptools", "uvloop"),
     ),

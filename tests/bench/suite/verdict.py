@@ -67,6 +67,11 @@ def judge(result: RowResult) -> Verdict:
     rival = best_of(result, Family.PYTHON)
     if rival is not None and cost >= rival[1]:
         missed.append(f"behind {rival[0]}")
+    if bound.to_python is not None:
+        if rival is None:
+            unknown.append("no Python server in this run")
+        elif cost > bound.to_python * rival[1]:
+            missed.append(f"{cost / rival[1]:.2f} times {rival[0]}")
     if missed:
         return Verdict(False, "; ".join(missed))
     return Verdict(None if unknown else True, "; ".join(unknown))

@@ -8,10 +8,9 @@ import subprocess
 from dataclasses import dataclass
 
 from suite.children import on_core
-from suite.rows import Message, Request
+from suite.rows import CONNECTIONS, Message, Request
 from suite.tools import BENCH, Tools
 
-CONNECTIONS = 64
 GRACE_S = 15
 SCRIPT = BENCH / "lua" / "request.lua"
 ERRORS = ("connect", "read", "write", "status", "timeout")
@@ -38,7 +37,7 @@ def command(tools: Tools, request: Request | Message, port: int, seconds: int) -
         return [client, str(port), *sizes, str(seconds), request.transport]
     # fmt: off
     return [
-        tools.program("wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency",
+        tools.program("wrk"), "-t1", f"-c{request.connections}", f"-d{seconds}s", "--latency",
         "-s", str(SCRIPT), f"http://127.0.0.1:{port}{request.path}",
         "--", request.method, str(request.body_bytes), *request.headers,
     ]
