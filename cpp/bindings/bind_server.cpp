@@ -69,6 +69,13 @@ void connection_flag(py::class_<Options>& options, const char* name) {
       [](Options& one, bool value) { one.connection.*field = value; });
 }
 
+template <auto field>
+void decoding_limit(py::class_<Options>& options, const char* name) {
+  options.def_property(
+      name, [](const Options& one) { return one.decoding.*field; },
+      [](Options& one, std::size_t value) { one.decoding.*field = value; });
+}
+
 void bind_options(py::module_& module) {
   using namespace py::literals;
   py::class_<Limits> limits(module, "Limits");
@@ -108,6 +115,7 @@ void bind_options(py::module_& module) {
           [](Options& one, const net::SocketOptions& value) { one.listening.socket = value; },
           py::return_value_policy::reference_internal)
       .def_readwrite("body_bytes", &Options::body_bytes)
+      .def_readwrite("decompress", &Options::decompress)
       .def_readwrite("max_connections", &Options::max_connections)
       .def_readwrite("max_connections_per_address", &Options::max_connections_per_address)
       .def_property(
@@ -127,6 +135,9 @@ void bind_options(py::module_& module) {
           "high_water_bytes",
           [](const Options& one) { return one.connection.pump.high_water_bytes; },
           [](Options& one, std::size_t value) { one.connection.pump.high_water_bytes = value; });
+  decoding_limit<&coding::DecodeLimits::codings>(options, "body_codings");
+  decoding_limit<&coding::DecodeLimits::ratio>(options, "body_ratio");
+  decoding_limit<&coding::DecodeLimits::ratio_from_bytes>(options, "body_ratio_from_bytes");
   connection_flag<&conn::ServerConnectionOptions::half_close>(options, "half_close");
   connection_flag<&conn::ServerConnectionOptions::journey>(options, "journey");
   pump_seconds<&conn::PumpOptions::write_timeout>(options, "write_timeout");

@@ -56,6 +56,10 @@ class ServerOptions:
     takes_over: bool  # what the binds name is a predecessor's, and ours from now on
     socket: SocketOptions
     body_bytes: int
+    decompress: bool
+    body_codings: int
+    body_ratio: int
+    body_ratio_from_bytes: int
     max_connections: int
     max_connections_per_address: int  # 0: no limit
     max_requests_per_connection: int  # 0: no limit

@@ -156,6 +156,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--timeout-keep-alive", type=duration, metavar="TIME", help="idle time; 75 or 75s")
     add("--timeout-graceful-shutdown", type=duration, default=10.0, metavar="TIME",
         help="for requests under way when stopping (10s)")  # fmt: skip
+    add("--decompress", action="store_true",
+        help="hand bodies of requests to handlers without their Content-Encoding")  # fmt: skip
     add("--half-close", action="store_true", help="answer clients that ended their sending side")
     add("--no-journey", action="store_true", help="do not record where the time goes")
     for flag, why in _REFUSED.items():
@@ -279,6 +281,7 @@ def _server(
             limits=Limits(**{name: value for name, value in limits.items() if value is not None}),
             http=options.http,
             journey=not options.no_journey,
+            decompress=options.decompress,
             half_close=options.half_close,
             backlog=options.backlog,
             socket_options=options.socket_option,

@@ -186,6 +186,7 @@ _CLASSES: dict[str, type[MillraceError]] = {
     "bad_chunk": RemoteProtocolError,
     "bad_target": RemoteProtocolError,
     "unsupported_transfer_coding": RemoteProtocolError,
+    "bad_content_coding": RemoteProtocolError,
     "unexpected_message": RemoteProtocolError,
     "incomplete_message": RemoteProtocolError,
     "unsupported_media_type": RemoteProtocolError,

@@ -28,6 +28,11 @@ class Limits:
         A request's head, and its fields; more is 431. Raise them for large cookies.
     body_bytes:
         A body that is read as a whole; more is 413. Streamed bodies are their reader's business.
+    body_codings:
+        Content codings of a body that the server decodes (``Server(decompress=True)``); more is 415.
+    body_ratio, body_ratio_from_bytes:
+        Bytes that one byte of such a body may become; more is 413. It counts once that many bytes
+        have been decoded. Text becomes 3 to 20 times larger.
     chunk_line_bytes, trailer_bytes:
         A chunk's size line; the fields after a chunked body.
     discard_bytes:
@@ -78,6 +83,9 @@ class Limits:
     head_bytes: int | str = _HTTP.head_bytes
     field_count: int = _HTTP.field_count
     body_bytes: int | str = _SERVER.body_bytes
+    body_codings: int = _SERVER.body_codings
+    body_ratio: int = _SERVER.body_ratio
+    body_ratio_from_bytes: int | str = _SERVER.body_ratio_from_bytes
     chunk_line_bytes: int | str = _HTTP.chunk_line_bytes
     trailer_bytes: int | str = _HTTP.trailer_bytes
     discard_bytes: int | str = _HTTP.discard_bytes

@@ -76,6 +76,7 @@ def run(
     limits: Limits | None = None,
     http: str = "h1",
     journey: bool = True,
+    decompress: bool = False,
     half_close: bool = False,
     backlog: int | None = None,
     socket_options: SocketOptions | None = None,
@@ -98,8 +99,8 @@ def run(
         The path of a Unix socket to listen on instead.
     bind:
         Where to listen instead, in one or several texts as for `Server`.
-    pattern, limits, http, journey, half_close, backlog, socket_options, drain, access_log,
-    slow_request:
+    pattern, limits, http, journey, decompress, half_close, backlog, socket_options, drain,
+    access_log, slow_request:
         As for `Server`.
     log_level:
         Of the logger ``millrace``, which writes to the standard error where logging is not
@@ -116,6 +117,7 @@ def run(
             limits=limits,
             http=http,
             journey=journey,
+            decompress=decompress,
             half_close=half_close,
             backlog=backlog,
             socket_options=socket_options,

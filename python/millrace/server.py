@@ -65,6 +65,9 @@ class Server(Sight):
         Tell the logger ``millrace.slow`` about requests that take this long, with their journey.
     monitor:
         The path of a Unix socket for ``millrace top``; True chooses one by the process's id.
+    decompress:
+        Hand bodies of requests to handlers without their ``Content-Encoding`` (gzip, deflate, br,
+        zstd), within `Limits.body_ratio`; another one is 415. By default handlers get what was sent.
     half_close:
         A client that ends its sending side still wants its answer. By default it has left.
     backlog:
@@ -106,6 +109,7 @@ class Server(Sight):
         access_log: AccessLog | str | Path | bool | None = None,
         slow_request: float | str | None = None,
         monitor: str | Path | bool | None = None,
+        decompress: bool = False,
         half_close: bool = False,
         backlog: int | None = None,
         socket_options: SocketOptions | None = None,
@@ -126,6 +130,7 @@ class Server(Sight):
         self._binds = bind_list(bind)
         self._options.recipe = self._pattern.recipe()
         self._options.journey = journey
+        self._options.decompress = decompress
         self._options.half_close = half_close
         self._metrics = metrics
         self._access_log = AccessLog.of(access_log)

@@ -287,12 +287,14 @@ def test_options_reach_the_server(monkeypatch):
     monkeypatch.setattr("millrace.process.find_app", lambda *a, **k: mr.App())
     monkeypatch.setattr("millrace.process.serve", made.append)
     flags = "--limit-concurrency 5 --backlog 6 --timeout-keep-alive 7 --no-journey --half-close"
+    flags += " --decompress"
     flags += " --timeout-graceful-shutdown 500ms --pattern acceptor_queue_workers:workers=3"
     assert cli.main(["serve", "hello:app", *flags.split()]) == 0
     (server,) = made
     options = server._options
     assert (options.max_in_flight, options.backlog, options.limits.idle_timeout) == (5, 6, 7.0)
     assert (options.journey, options.half_close, server._drain_s) == (False, True, 0.5)
+    assert options.decompress
     assert server.pattern == mr.patterns.acceptor_queue_workers(workers=3)
 
 

@@ -62,6 +62,7 @@ def test_the_server_has_the_engines_defaults():
     assert [parameters["bind"].default] == options.bind
     assert parameters["journey"].default == options.journey
     assert parameters["half_close"].default == options.half_close
+    assert parameters["decompress"].default == options.decompress
 
 
 @pytest.mark.parametrize(

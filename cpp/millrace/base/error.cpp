@@ -23,6 +23,8 @@ constexpr std::array table{
     ErrcRow{Errc::bad_target, "bad_target", "the request target is malformed", peer, never},
     ErrcRow{Errc::unsupported_transfer_coding, "unsupported_transfer_coding",
             "the transfer coding is not one we speak", peer, never},
+    ErrcRow{Errc::bad_content_coding, "bad_content_coding",
+            "the content is not what its coding makes", peer, never},
     ErrcRow{Errc::unexpected_message, "unexpected_message",
             "a message came that nobody had asked for", peer, never},
     ErrcRow{Errc::incomplete_message, "incomplete_message",

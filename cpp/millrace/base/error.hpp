@@ -21,6 +21,7 @@ enum class Errc : std::uint8_t {
   bad_chunk,
   bad_target,
   unsupported_transfer_coding,
+  bad_content_coding,
   unexpected_message,
   incomplete_message,
   unsupported_media_type,

@@ -71,6 +71,7 @@ void Exchange::reset() {
   bytes_out_ = 0;
   status_ = 0;
   body_mode_ = BodyMode::unread;
+  decoding_.reset();
   started_ = head_sent_ = handed_over_ = broken_ = false;
 }
 
@@ -166,7 +167,7 @@ void Exchange::send_on(http::Part&& part) {
 
 void Exchange::return_credit() {
   if (home_->in_thread()) {
-    connection_->grant_credit(*this);
+    connection_->go_on_with_body(*this);
     return;
   }
   struct CreditLetter : net::Letter {
@@ -176,7 +177,7 @@ void Exchange::return_credit() {
   letter->exchange = this;
   letter->open = [](net::Letter& l) {
     std::unique_ptr<CreditLetter> const mine(&static_cast<CreditLetter&>(l));
-    mine->exchange->connection_->grant_credit(*mine->exchange);
+    mine->exchange->connection_->go_on_with_body(*mine->exchange);
   };
   home_->deliver(*letter);
 }
@@ -196,6 +197,13 @@ void Exchange::stream_body() {
   if (body_mode_ == BodyMode::streaming) return;
   body_mode_ = BodyMode::streaming;
   connection_->grant_credit(*this);
+}
+
+void Exchange::decode_body(const std::vector<coding::Coding>& codings,
+                           const coding::DecodeLimits& limits) {
+  decoding_ = std::make_unique<BodyDecoding>(codings, limits);
+  head.remove("content-encoding");
+  head.remove("content-length");
 }
 
 }  // namespace millrace::conn

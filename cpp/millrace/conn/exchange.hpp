@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "millrace/conn/answer_step.hpp"
+#include "millrace/conn/body_decoding.hpp"
 #include "millrace/conn/body_reader.hpp"
 #include "millrace/net/endpoint.hpp"
 #include "millrace/net/letter.hpp"
@@ -86,6 +87,10 @@ class Exchange final : public net::Letter {
   void collect_body(std::size_t limit);
   // Home loop, from Service::on_exchange: let the body flow to body.read().
   void stream_body();
+  // Home loop, from Service::on_exchange and before either of these: whoever reads the body gets it
+  // without these codings, and the head without Content-Encoding and Content-Length, which spoke of
+  // what was sent.
+  void decode_body(const std::vector<coding::Coding>& codings, const coding::DecodeLimits& limits);
 
   net::Reactor& home() { return *home_; }
   // Home loop, from Service::on_exchange: what filters say, made when the first one does.
@@ -136,10 +141,11 @@ class Exchange final : public net::Letter {
   std::uint16_t status_ = 0;
   enum class BodyMode : std::uint8_t { unread, collecting, streaming };
   BodyMode body_mode_ = BodyMode::unread;
-  bool started_ = false;      // handler's side: start() was called
-  bool head_sent_ = false;    // home loop: a final head went to the codec
-  bool handed_over_ = false;  // home loop: the handler's side holds it
-  bool broken_ = false;       // home loop: no part of it can be sent any more
+  std::unique_ptr<BodyDecoding> decoding_;  // home loop: where the body comes in a coding
+  bool started_ = false;                    // handler's side: start() was called
+  bool head_sent_ = false;                  // home loop: a final head went to the codec
+  bool handed_over_ = false;                // home loop: the handler's side holds it
+  bool broken_ = false;                     // home loop: no part of it can be sent any more
   bool stamping_ = false;
 };
 

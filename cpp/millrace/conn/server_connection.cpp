@@ -222,30 +222,74 @@ Exchange* ServerConnection::find(http::StreamId stream) {
 }
 
 void ServerConnection::take_data(Exchange& exchange, base::Bytes bytes) {
-  exchange.body.put(std::move(bytes));
-  if (exchange.body_mode_ == Exchange::BodyMode::collecting) {
-    if (exchange.body.received() > exchange.collect_limit_) {
-      refuse(exchange, Errc::body_too_large);
-    } else {
-      grant_credit(exchange);
-    }
+  if (exchange.decoding_) {
+    exchange.decoding_->put(std::move(bytes));
+    decode(exchange);
     return;
   }
+  exchange.body.put(std::move(bytes));
+  if (exchange.body_mode_ != Exchange::BodyMode::collecting) {
+    tell_of_body(exchange);
+  } else if (exchange.body.received() > exchange.collect_limit_) {
+    refuse(exchange, Errc::body_too_large);
+  } else {
+    grant_credit(exchange);
+  }
+}
+
+void ServerConnection::take_end(Exchange& exchange, http::Fields trailers) {
+  if (exchange.decoding_) {
+    exchange.decoding_->end(std::move(trailers));
+    decode(exchange);
+    return;
+  }
+  exchange.body.end(std::move(trailers));
+  if (exchange.body_mode_ == Exchange::BodyMode::collecting) {
+    complete_body(exchange);
+  } else {
+    tell_of_body(exchange);
+  }
+}
+
+void ServerConnection::complete_body(Exchange& exchange) {
+  exchange.whole_body = exchange.body.take_all();
+  if (exchange.stamping_) exchange.stamps.stamp(Moment::body_complete, net::Reactor::clock());
+  exchange.handed_over_ = true;
+  service_.on_body(exchange);
+}
+
+void ServerConnection::tell_of_body(Exchange& exchange) {
   auto* const observer = exchange.observer_.load();
   if (observer && exchange.body.take_wants_notice()) observer->on_body(exchange);
 }
 
-void ServerConnection::take_end(Exchange& exchange, http::Fields trailers) {
-  exchange.body.end(std::move(trailers));
-  if (exchange.body_mode_ == Exchange::BodyMode::collecting) {
-    exchange.whole_body = exchange.body.take_all();
-    if (exchange.stamping_) exchange.stamps.stamp(Moment::body_complete, net::Reactor::clock());
-    exchange.handed_over_ = true;
-    service_.on_body(exchange);
-    return;
+// As far ahead of its reader as a plain body may be, or as far as it may grow where it is buffered.
+void ServerConnection::decode(Exchange& exchange) {
+  bool const is_collected = exchange.body_mode_ == Exchange::BodyMode::collecting;
+  auto const most = is_collected ? exchange.collect_limit_ + 1 : BodyReader::window_bytes;
+  auto const decoded = exchange.decoding_->advance(exchange.body, most);
+  if (!decoded) {
+    auto& counters = pump_.reactor().counters();
+    bool const is_bomb = decoded.error().code == Errc::body_too_large;
+    (is_bomb ? counters.bodies_over_ratio : counters.bodies_malformed).add();
+    if (is_collected) return refuse(exchange, decoded.error().code);
+    exchange.body.fail(decoded.error());
+  } else if (is_collected && exchange.body.received() > exchange.collect_limit_) {
+    return refuse(exchange, Errc::body_too_large);
+  } else if (is_collected && exchange.body.has_ended()) {
+    return complete_body(exchange);
   }
-  auto* const observer = exchange.observer_.load();
-  if (observer && exchange.body.take_wants_notice()) observer->on_body(exchange);
+  grant_credit(exchange);
+  if (!is_collected) tell_of_body(exchange);
+}
+
+// Its reader has taken some of it.
+void ServerConnection::go_on_with_body(Exchange& exchange) {
+  if (exchange.decoding_) {
+    decode(exchange);
+  } else {
+    grant_credit(exchange);
+  }
 }
 
 void ServerConnection::grant_credit(Exchange& exchange) {
@@ -253,6 +297,8 @@ void ServerConnection::grant_credit(Exchange& exchange) {
   std::size_t credit = 0;
   if (exchange.credited_ == 0) {
     credit = BodyReader::window_bytes;
+  } else if (exchange.decoding_) {
+    credit = exchange.decoding_->take_credit_due();
   } else if (exchange.body_mode_ == Exchange::BodyMode::collecting) {
     credit = exchange.body.received() + BodyReader::window_bytes - exchange.credited_;
   } else {

@@ -86,6 +86,10 @@ class ServerConnection final : public PumpOwner {
   Exchange* find(http::StreamId stream);
   void take_data(Exchange& exchange, base::Bytes bytes);
   void take_end(Exchange& exchange, http::Fields trailers);
+  void complete_body(Exchange& exchange);
+  void tell_of_body(Exchange& exchange);
+  void decode(Exchange& exchange);
+  void go_on_with_body(Exchange& exchange);
   void grant_credit(Exchange& exchange);
   void take_part(Exchange& exchange, http::Part&& part, bool last, Tell tell);
   void pass_part(Exchange& exchange, http::Part&& part);

@@ -3,6 +3,7 @@
 #include <ctime>
 
 #include "millrace/net/stream.hpp"
+#include "millrace/proto/http/content_encoding.hpp"
 
 namespace millrace::server {
 
@@ -88,11 +89,27 @@ void Server::on_exchange(Exchange& exchange) {
   }
   exchange.subject = match.handler;
   exchange.route = match.route;
+  if (options_.decompress && exchange.head.has_body() && !decode_body(exchange)) return;
   if (exchange.head.has_body() && match.handler->body() == Handler::Body::whole) {
     exchange.collect_body(options_.body_bytes);  // on_body() goes on
     return;
   }
   start(exchange);
+}
+
+// False: it has been answered, in a way that names what is understood (RFC 9110 15.5.16).
+bool Server::decode_body(Exchange& exchange) {
+  static const http::Fields what_is_known{{"Accept-Encoding", "gzip, deflate, br, zstd"}};
+  auto const codings = http::content_codings(exchange.head, options_.decoding.codings);
+  if (!codings) {
+    exchange.home().counters().codings_refused.add();
+    exchange.native = true;
+    exchange.reply({.status = 415, .preset = &what_is_known, .fields = {}, .content_length = {}},
+                   {});
+    return false;
+  }
+  if (!codings->empty()) exchange.decode_body(*codings, options_.decoding);
+  return true;
 }
 
 void Server::on_body(Exchange& exchange) { start(exchange); }

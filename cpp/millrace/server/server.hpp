@@ -7,6 +7,7 @@
 
 #include "millrace/conn/protocols.hpp"
 #include "millrace/conn/server_connection.hpp"
+#include "millrace/proto/coding/content_decoder.hpp"
 #include "millrace/proto/http/limits.hpp"
 #include "millrace/server/filters/filters.hpp"
 #include "millrace/server/host.hpp"
@@ -21,6 +22,10 @@ struct Options : HostOptions {
   // Bytes of a body that is buffered for a plain function; more is 413. Streamed bodies have no
   // limit but their reader.
   std::size_t body_bytes = 16 * 1024 * 1024;
+  // Whether handlers get the bodies of requests without their content codings. Off, as in other
+  // servers: what was sent may be signed, or stored as it is.
+  bool decompress = false;
+  coding::DecodeLimits decoding;
   // Requests being answered; one more is answered 503 with Retry-After.
   std::size_t max_in_flight = 10'000;
   std::vector<FilterRow> filters;  // for Filters::make, in their order
@@ -70,6 +75,7 @@ class Server final : public conn::Service, public Tenant {
                         std::vector<conn::ConnectionReport>& into) override {
     loops_[loop]->connections.list(into, most);
   }
+  bool decode_body(conn::Exchange& exchange);
   void start(conn::Exchange& exchange);
   void answer_overloaded(conn::Exchange& exchange);
   void answer_without_handler(conn::Exchange& exchange, const Router::Match& match);

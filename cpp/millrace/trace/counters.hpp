@@ -39,6 +39,9 @@ struct LoopCounters {
   Counter requests_native;       // of these, answered without entering Python
   Counter requests_refused;      // 503: queue full or too many in flight
   Counter requests_failed;       // the handler raised, or its answer could not be sent
+  Counter codings_refused;       // 415: a body's content coding is unknown, or one too many
+  Counter bodies_malformed;      // 400: a body is not what its content coding makes
+  Counter bodies_over_ratio;     // 413: a body became too large for what was sent of it
   Counter requests_abandoned;    // the client left before its answer
   Counter protocol_errors;       // messages refused
   Counter heads_too_large;       // of these: a head, target or trailer section above its limit

@@ -114,4 +114,11 @@ void Head::add(ByteView name, ByteView value) {
   block_->fields.push_back({name_span, value_span, identify(name)});
 }
 
+void Head::remove(ByteView lower_case_name) {
+  std::erase_if(block_->fields, [&](const HeadBlock::Field& field) {
+    return equals_ignoring_case(block_->view(field.name), lower_case_name);
+  });
+  if (lower_case_name == "content-length") block_->content_length.reset();
+}
+
 }  // namespace millrace::http

@@ -116,6 +116,8 @@ class Head {
   // As if the peer had sent it last. Trusted input, from those who look at the head before its
   // reader does: views taken before are invalid.
   void add(ByteView name, ByteView value);
+  // Every field with this name; without Content-Length there is no content_length().
+  void remove(ByteView lower_case_name);
 
  private:
   HeadBlockPtr block_;

@@ -19,6 +19,7 @@ std::uint16_t status_for(base::Errc code) {
     case bad_line_end:
     case bad_chunk:
     case bad_target:
+    case bad_content_coding:
     case unexpected_message:
     case incomplete_message:
       return 400;
