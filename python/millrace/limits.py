@@ -29,7 +29,7 @@ class Limits:
     body_bytes:
         A body that is read as a whole; more is 413. Streamed bodies are their reader's business.
     body_codings:
-        Content codings of a body that the server decodes (``Server(decompress=True)``); more is 415.
+        Content codings of a body that is decoded (``Server(decompress=True)``); more is 415.
     body_ratio, body_ratio_from_bytes:
         Bytes that one byte of such a body may become; more is 413. It counts once that many bytes
         have been decoded. Text becomes 3 to 20 times larger.

@@ -67,7 +67,7 @@ class Server(Sight):
         The path of a Unix socket for ``millrace top``; True chooses one by the process's id.
     decompress:
         Hand bodies of requests to handlers without their ``Content-Encoding`` (gzip, deflate, br,
-        zstd), within `Limits.body_ratio`; another one is 415. By default handlers get what was sent.
+        zstd), within `Limits.body_ratio`; another one is 415. By default handlers get what came.
     half_close:
         A client that ends its sending side still wants its answer. By default it has left.
     backlog:

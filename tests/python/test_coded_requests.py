@@ -17,7 +17,7 @@ from millrace import errors
 
 from tests.python.wire import Wire, chunked, fetch, request
 
-TEXT = b"".join(b"line %d of a text\n" % number for number in range(20_000))
+TEXT = b"".join(b"line %d of a text\n" % number for number in range(10_000))
 RAW_DEFLATE = zlib.compress(TEXT)[2:-4]
 
 ENCODERS: dict[str, Callable[[bytes], bytes]] = {
@@ -60,18 +60,18 @@ def app() -> mr.App:
 EVERY_HANDLER = ["/whole", "/read", "/stream"]
 
 
-@pytest.mark.parametrize("coding", ENCODERS)
-def test_every_kind_of_handler_gets_the_body_decoded(serve, app, pattern, coding):
+def test_every_kind_of_handler_gets_the_body_decoded(serve, app, pattern):
     server = serve(app, pattern=pattern, decompress=True)
-    coded = ENCODERS[coding](TEXT)
     with Wire(server) as wire:
-        for target in EVERY_HANDLER:
-            answer = wire.ask("POST", target, {"Content-Encoding": coding}, coded)
-            assert (answer.status, answer.body == TEXT) == (200, True), target
+        for coding, encode in ENCODERS.items():
+            coded = encode(TEXT)
             pieces = [coded[at : at + 5_000] for at in range(0, len(coded), 5_000)]
-            fields = {"Content-Encoding": coding, "Transfer-Encoding": "chunked"}
-            wire.send(request("POST", target, fields), chunked(*pieces))
-            assert wire.read().body == TEXT
+            for target in EVERY_HANDLER:
+                answer = wire.ask("POST", target, {"Content-Encoding": coding}, coded)
+                assert (answer.status, answer.body == TEXT) == (200, True), (coding, target)
+                fields = {"Content-Encoding": coding, "Transfer-Encoding": "chunked"}
+                wire.send(request("POST", target, fields), chunked(*pieces))
+                assert wire.read().body == TEXT, (coding, target)
 
 
 def test_a_body_may_come_in_any_pieces(serve, app):
@@ -141,15 +141,15 @@ def test_httpx_and_curl_are_understood(serve, app, tmp_path):
 # --- what is refused ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("coding", ["compress", "gzip, gzip", "gzip;q=1", "br, pack200-gzip"])
-def test_a_coding_that_is_not_known_is_415_with_those_that_are(serve, app, pattern, coding):
+def test_a_coding_that_is_not_known_is_415_with_those_that_are(serve, app, pattern):
     """RFC 9110 15.5.16."""
     server = serve(app, pattern=pattern, decompress=True)
-    for target in (*EVERY_HANDLER, "/ignored"):
-        answer = fetch(server, "POST", target, {"Content-Encoding": coding}, b"abc")
-        assert (answer.status, answer.body) == (415, b"")
-        assert answer.header("accept-encoding") == "gzip, deflate, br, zstd"
-    assert server.stats().total("codings_refused") == 4
+    for coding in ("compress", "gzip, gzip", "gzip;q=1", "br, pack200-gzip"):
+        for target in (*EVERY_HANDLER, "/ignored"):
+            answer = fetch(server, "POST", target, {"Content-Encoding": coding}, b"abc")
+            assert (answer.status, answer.body) == (415, b"")
+            assert answer.header("accept-encoding") == "gzip, deflate, br, zstd"
+    assert server.stats().total("codings_refused") == 16
 
 
 def test_several_codings_are_undone_up_to_their_limit(serve, app):
@@ -163,16 +163,16 @@ def test_several_codings_are_undone_up_to_their_limit(serve, app):
     assert fetch(server, "POST", "/whole", thrice, gzip.compress(twice)).status == 415
 
 
-@pytest.mark.parametrize("coding", ENCODERS)
-def test_what_is_not_what_the_coding_makes_is_400(serve, app, pattern, coding):
+def test_what_is_not_what_the_coding_makes_is_400(serve, app, pattern):
     server = serve(app, pattern=pattern, decompress=True)
-    good = ENCODERS[coding](TEXT)
-    bad = [b"this is no coded text", good[:-1], good[: len(good) // 2], good + b"and garbage"]
-    for target in EVERY_HANDLER:
-        for body in bad:
-            answer = fetch(server, "POST", target, {"Content-Encoding": coding}, body)
-            assert answer.status == 400, (target, body[:20])
-    assert server.stats().total("bodies_malformed") == len(EVERY_HANDLER) * len(bad)
+    for number, (coding, encode) in enumerate(ENCODERS.items(), 1):
+        good = encode(TEXT)
+        bad = [b"this is no coded text", good[:-1], good[: len(good) // 2], good + b"and garbage"]
+        for target in EVERY_HANDLER:
+            for body in bad:
+                answer = fetch(server, "POST", target, {"Content-Encoding": coding}, body)
+                assert answer.status == 400, (target, body[:20])
+        assert server.stats().total("bodies_malformed") == number * len(EVERY_HANDLER) * len(bad)
     assert server.stats().total("requests_failed") == 0
 
 
@@ -197,8 +197,7 @@ def test_a_decoded_body_is_taken_at_its_limit_and_refused_one_byte_past_it(serve
     assert fetch(server, "POST", "/stream", given, gzip.compress(TEXT)).status == 200
 
 
-@pytest.mark.parametrize("coding", ENCODERS)
-def test_a_bomb_is_413_and_its_handler_never_sees_more_than_the_ratio(serve, pattern, coding):
+def test_a_bomb_is_413_and_its_handler_never_sees_more_than_the_ratio(serve, pattern):
     app = mr.App()
 
     @app.post("/stream")
@@ -217,16 +216,15 @@ def test_a_bomb_is_413_and_its_handler_never_sees_more_than_the_ratio(serve, pat
     async def read(request):
         return await request.read()
 
-    bomb = ENCODERS[coding](bytes(100_000_000))
-    limits = mr.Limits(body_bytes="1GB")
-    server = serve(app, pattern=pattern, decompress=True, limits=limits)
-    given = {"Content-Encoding": coding}
-    for target in ("/whole", "/read"):
-        assert fetch(server, "POST", target, given, bomb).status == 413
-    seen = fetch(server, "POST", "/stream", given, bomb).json()
-    assert "100 times" in seen["error"]
-    assert seen["size"] <= max(1024 * 1024, 100 * len(bomb))
-    assert server.stats().total("bodies_over_ratio") == 3
+    server = serve(app, pattern=pattern, decompress=True, limits=mr.Limits(body_bytes="1GB"))
+    for number, (coding, encode) in enumerate(ENCODERS.items(), 1):
+        bomb, given = encode(bytes(10_000_000)), {"Content-Encoding": coding}
+        for target in ("/whole", "/read"):
+            assert fetch(server, "POST", target, given, bomb).status == 413
+        seen = fetch(server, "POST", "/stream", given, bomb).json()
+        assert "100 times" in seen["error"]
+        assert seen["size"] <= max(1024 * 1024, 100 * len(bomb))
+        assert server.stats().total("bodies_over_ratio") == 3 * number
 
 
 def test_the_ratio_is_a_limit(serve, app):
@@ -271,7 +269,7 @@ def test_a_body_that_nobody_reads_is_decoded_no_further_than_a_window(serve, pat
 
     @app.post("/")
     async def one_piece(request):
-        return len(await anext(aiter(request.stream())))
+        return str(len(await anext(aiter(request.stream()))))
 
     coded = gzip.compress(json.dumps(list(range(300_000))).encode())
     with Wire(serve(app, pattern=pattern, decompress=True)) as wire:

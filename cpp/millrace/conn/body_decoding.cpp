@@ -17,7 +17,7 @@ void BodyDecoding::end(http::Fields trailers) {
 
 base::Status BodyDecoding::advance(BodyReader& body, std::size_t most) {
   unread_ -= body.take_credit_due();
-  while (!is_over_ && unread_ < most) {
+  while (!is_over_ && unread_ <= most) {
     std::array<char, step_bytes> room;
     auto const input = next_ < coded_.size() ? coded_[next_].view() : base::ByteView{};
     auto step = decoder_.decode(input, room);

@@ -16,8 +16,8 @@ class BodyDecoding {
 
   void put(base::Bytes coded);
   void end(http::Fields trailers);
-  // Decodes into `body` until `most` bytes lie there unread (and at most one step more), nothing
-  // is left, or the body is whole. An error is final: what comes then is dropped.
+  // Decodes into `body` until more than `most` bytes lie there unread (by one step at most),
+  // nothing is left, or the body is whole. An error is final: what comes then is dropped.
   base::Status advance(BodyReader& body, std::size_t most);
   // Coded bytes decoded since the last call: the codec may receive as many again.
   std::size_t take_credit_due();

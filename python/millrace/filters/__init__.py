@@ -5,7 +5,8 @@ never enters Python too: constant routes, files, answers of 404 and 405. Each is
 needs Python code is middleware (`millrace.App.middleware`).
 """
 
+from millrace.filters.compression import Compression
 from millrace.filters.filter import Filter
 from millrace.filters.security_headers import SecurityHeaders
 
-__all__ = ["Filter", "SecurityHeaders"]
+__all__ = ["Compression", "Filter", "SecurityHeaders"]

@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from payload import BODY, EXTRA_HEADERS, HELLO
+from payload import BODY, EXTRA_HEADERS, HELLO, RECORDS
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -80,6 +80,12 @@ def middleware(inner: Application) -> Application:
     return around
 
 
+async def records(scope: Scope, receive: Receive, send: Send) -> None:
+    length = str(len(RECORDS)).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", length)]
+    await answer(send, headers, RECORDS)
+
+
 HANDLERS: dict[str, Application] = {
     "/": hello,
     "/plain": hello,
@@ -88,6 +94,7 @@ HANDLERS: dict[str, Application] = {
     "/body": big_body,
     "/echo": echo,
     "/upload": upload,
+    "/records": records,
     "/middleware": middleware(hello_with_headers),
 }
 

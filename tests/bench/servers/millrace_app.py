@@ -1,7 +1,7 @@
 """millrace through its public API, on one core. Arguments: PORT and the mode.
 
-``routes``, ``patient``, ``middleware``, ``queue``, ``log``, ``metrics`` and ``files`` are the
-modes; ``files`` takes a folder as well, and ``patient`` waits long for the end of a head.
+``routes``, ``patient``, ``middleware``, ``queue``, ``log``, ``metrics``, ``compressed`` and ``files`` are
+the modes; ``files`` takes a folder as well, and ``patient`` waits long for the end of a head.
 
 ``routes`` holds plain functions and coroutines in one application, as users write them, so the
 rows of plain functions pay for whatever an asyncio loop beside them costs.
@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import millrace as mr
-from payload import BODY, EXTRA_HEADERS
+from payload import BODY, EXTRA_HEADERS, GZIP_LEVEL, RECORDS, ZSTD_LEVEL
 
 
 def make_routes() -> mr.App:
@@ -80,9 +80,23 @@ def make_middleware() -> mr.App:
     return app
 
 
+def make_compressed() -> mr.App:
+    app = mr.App()
+    app.filter(mr.filters.Compression(gzip_level=GZIP_LEVEL, zstd_level=ZSTD_LEVEL))
+
+    @app.get("/records")
+    def records(request: mr.Request) -> mr.Response:
+        return mr.Response(RECORDS, content_type="application/json")
+
+    return app
+
+
+APPS = {"middleware": make_middleware, "compressed": make_compressed}
+
+
 def main() -> None:
     port, mode = int(sys.argv[1]), sys.argv[2]
-    app = make_middleware() if mode == "middleware" else make_routes()
+    app = APPS.get(mode, make_routes)()
     pattern = mr.patterns.single_thread()
     if mode == "queue":
         pattern = mr.patterns.acceptor_queue_workers(workers=1)

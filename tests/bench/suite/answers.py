@@ -1,8 +1,11 @@
 """Does a server answer a row's request as it should? Asked before every measurement."""
 
+import gzip
 import http.client
 import json
 import socket
+
+import zstandard
 
 from suite.rows import Message, Row
 
@@ -41,11 +44,23 @@ def check_answer(row: Row, port: int, *, body_matters: bool = True) -> None:
         raise WrongAnswer(f"status {response.status} for {row.request.path}")
     if not body_matters:
         return
+    received = _decoded(received, response.getheader("content-encoding"))
     if not _is_expected(received, row.answer.body):
         raise WrongAnswer(f"wrong body for {row.request.path}: {received[:60]!r}")
     for name, value in row.answer.headers:
         if response.getheader(name) != value:
             raise WrongAnswer(f"header {name} is {response.getheader(name)!r}, not {value!r}")
+
+
+def _decoded(body: bytes, coding: str | None) -> bytes:
+    try:
+        if coding == "gzip":
+            return gzip.decompress(body)
+        if coding == "zstd":
+            return zstandard.ZstdDecompressor().decompressobj().decompress(body)
+    except (OSError, EOFError, zstandard.ZstdError) as error:
+        raise WrongAnswer(f"a body that is not {coding}: {error}") from error
+    return body
 
 
 def _check_echo(message: Message, port: int) -> None:

@@ -5,7 +5,7 @@ A row is added here; which servers take part is said in `servers.py`.
 
 from dataclasses import dataclass
 
-from suite.files import FILES
+from suite.files import FILES, RECORDS
 
 HELLO = b"Hello, World!"
 BODY_BYTES = 10_240
@@ -185,6 +185,17 @@ ROWS = (
             ("100k", "100 kB", 1.05),
             ("10m", "10 MB", 1.05),
         )
+    ),
+    *(
+        Row(
+            coding,
+            f"50 kB of JSON, {coding} level {level}",
+            Request("/records", headers=(f"Accept-Encoding: {coding}",)),
+            bound,
+            Answer(RECORDS, (("content-encoding", coding),)),
+            ours="millrace/compressed",
+        )
+        for coding, level, bound in (("gzip", 5, Bound(to_native=1.0)), ("zstd", 1, Bound()))
     ),
     Row(
         "tcp-native",

@@ -87,11 +87,13 @@ def _script(name: str, *arguments: str) -> Callable[[Tools, int], list[str]]:
     return command
 
 
-def _granian(interface: str, *options: str) -> Callable[[Tools, int], list[str]]:
+def _granian(
+    interface: str, *options: str, app: str | None = None
+) -> Callable[[Tools, int], list[str]]:
     def command(tools: Tools, port: int) -> list[str]:
         # fmt: off
         return [
-            tools.peer_python, "-m", "granian", f"{interface}_app:app",
+            tools.peer_python, "-m", "granian", app or f"{interface}_app:app",
             "--interface", {"asgi": "asginl"}.get(interface, interface),
             "--working-dir", str(SCRIPTS), "--host", "127.0.0.1", "--port", str(port),
             "--workers", "1", "--runtime-threads", "1", "--runtime-mode", "st",
@@ -120,6 +122,7 @@ def _node(tools: Tools, port: int) -> list[str]:
 
 
 GRANIAN = "1 worker, 1 runtime thread, st, uvloop, HTTP/1 only"
+CODING_ROWS = frozenset({"gzip", "zstd"})
 FILE_ROWS = frozenset({"file-1k", "file-100k", "file-10m"})
 SMALL_ROWS = frozenset(
     {"native", "log", "metrics", "constant", "json", "browser", "coroutine", "sleep", "middleware"}
@@ -158,6 +161,12 @@ SERVERS = (
     Server("millrace/queue", Family.MILLRACE, _millrace("queue"), frozenset({"queue"})),
     Server("millrace/files", Family.MILLRACE, _millrace_files, FILE_ROWS),
     Server(
+        "millrace/compressed",
+        Family.MILLRACE,
+        _millrace("compressed"),
+        CODING_ROWS,
+    ),
+    Server(
         "millrace/tcp-native",
         Family.MILLRACE,
         _millrace_echo("tcp", "native"),
@@ -187,8 +196,8 @@ SERVERS = (
         "nginx",
         Family.NATIVE,
         _nginx,
-        frozenset({"native", "constant", "browser", "body", "flood"}) | FILE_ROWS,
-        "return 200, 1 worker, access_log off; files: sendfile, tcp_nopush",
+        frozenset({"native", "constant", "browser", "body", "flood", "gzip"}) | FILE_ROWS,
+        "return 200, 1 worker, access_log off; files: sendfile, tcp_nopush; gzip: of a file",
     ),
     Server(
         "Node http",
@@ -244,6 +253,14 @@ SERVERS = (
         ASYNC_ROWS | {"upload"},
         GRANIAN,
         ("granian", "uvloop"),
+    ),
+    Server(
+        "Granian ASGI/compressed",
+        Family.PYTHON,
+        _granian("asgi", app="asgi_compressed:app"),
+        CODING_ROWS,
+        f"{GRANIAN}, starlette-compress",
+        ("granian", "uvloop", "starlette", "starlette-compress", "zstandard"),
     ),
     Server(
         "uvicorn",

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "millrace/server/filters/compression.hpp"
 #include "millrace/server/filters/security_headers.hpp"
 
 namespace millrace::server {
@@ -16,6 +17,7 @@ struct Kind {
 };
 
 constexpr std::array kinds{
+    Kind{"compression", make_compression},
     Kind{"security_headers", make_security_headers},
 };
 
