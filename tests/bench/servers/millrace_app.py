@@ -1,7 +1,8 @@
 """millrace through its public API, on one core. Arguments: PORT and the mode.
 
-``routes``, ``patient``, ``middleware``, ``queue``, ``log``, ``metrics``, ``compressed`` and ``files`` are
-the modes; ``files`` takes a folder as well, and ``patient`` waits long for the end of a head.
+``routes``, ``patient``, ``middleware``, ``queue``, ``log``, ``metrics``, ``compressed`` and
+``files`` are the modes; ``files`` takes a folder as well, and ``patient`` waits long for the end of
+a head.
 
 ``routes`` holds plain functions and coroutines in one application, as users write them, so the
 rows of plain functions pay for whatever an asyncio loop beside them costs.
