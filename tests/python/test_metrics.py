@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import pickle
 
 import millrace as mr
@@ -10,6 +11,7 @@ from millrace import metrics
 from millrace.metrics import Family, Metrics, Sample
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.python.test_refused_requests_log import REFUSED, WHOLE
 from tests.python.wire import Wire, eventually, fetch, get
 
 DURATION = "http_server_request_duration_seconds"
@@ -65,6 +67,26 @@ def test_requests_are_counted_by_method_status_and_route(app, serve, pattern):
         for sample in server.metrics()[DURATION].samples
         if sample.labels["http_response_status_code"] in ("200", "500")
     )
+
+
+def test_requests_that_the_protocol_refuses_are_counted_by_status(serve, pattern):
+    server = serve(mr.App(), pattern=pattern, metrics=True)
+    expected = collections.Counter()
+    for text, status, _, line in REFUSED:
+        with Wire(server) as wire:
+            assert wire.send(text).read().status == status
+        # Where the line's end was never found, or was no good, its method is nobody's word.
+        method = line.split()[0] if line in WHOLE else "_OTHER"
+        expected[method, str(status)] += 1
+    eventually(lambda: counted(server) == len(REFUSED))
+    samples = server.metrics()[DURATION].samples
+    found = {
+        (one.labels["http_request_method"], one.labels["http_response_status_code"]): one.count
+        for one in samples
+    }
+    assert found == expected
+    assert not any("http_route" in one.labels for one in samples)
+    assert server.stats().total("protocol_errors") == len(REFUSED)
 
 
 def test_the_route_says_the_same_in_prometheus_words(app, serve):

@@ -27,7 +27,8 @@ class RequestMetrics {
   RequestMetrics(const RequestMetrics&) = delete;
   RequestMetrics& operator=(const RequestMetrics&) = delete;
 
-  void record(const trace::RequestDone& event);  // home loop
+  // Home loop. Of what the protocol refused too: its method may be unknown, and it has no route.
+  void record(const trace::RequestDone& event);
   Family snapshot() const;                       // any thread
 
  private:

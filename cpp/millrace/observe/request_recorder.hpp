@@ -40,6 +40,7 @@ class RequestRecorder final : public trace::Sink {
     for (auto const& log : logs_) log->record(event);
   }
   void request_refused(const trace::RequestDone& event) override {
+    if (metrics_) metrics_->record(event);
     for (auto const& log : logs_) log->record(event);
   }
   StageReport& stages() { return stages_; }
