@@ -3,11 +3,14 @@
 #include <pybind11/stl.h>
 
 #include <string>
+#include <vector>
 
 #include "python_calls/conversation.hpp"
 #include "python_calls/datagram_conversation.hpp"
 #include "seconds.hpp"
 #include "unwrap.hpp"
+
+#include "millrace/server/service.hpp"
 
 namespace py = pybind11;
 
@@ -26,7 +29,10 @@ void bind_datagram_clients(py::module_& module) {
   py::class_<DatagramConversationOptions>(module, "UdpClientOptions")
       .def(py::init<>())
       .def_readwrite("unread_datagrams", &DatagramConversationOptions::unread_datagrams)
-      .def_readwrite("socket", &DatagramConversationOptions::socket);
+      .def_readwrite("socket", &DatagramConversationOptions::socket)
+      .def("check", [](const DatagramConversationOptions& asked) {
+        unwrap(DatagramConversation::check(asked));
+      });
 
   py::class_<DatagramConversation, conn::SharedDatagrams>(module, "DatagramConversation")
       .def("take_one", [](DatagramConversation& one) { return object(python::take_datagram(one)); })
@@ -56,6 +62,10 @@ void bind_datagram_clients(py::module_& module) {
           },
           "seconds"_a)
       .def("close", &DatagramConversation::close)
+      .def("socket_reports",
+           [](const DatagramConversation& one) {
+             return std::vector{server::SocketReport{one.peer().to_string(), one.outcomes()}};
+           })
       .def("counters",
            [](const DatagramConversation& one) { return object(python::counters_of(one)); })
       .def_property_readonly("is_closed", &DatagramConversation::is_closed)

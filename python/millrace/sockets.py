@@ -191,6 +191,21 @@ class SocketOptions:
         return options
 
 
+def for_datagrams(options: SocketOptions, sockets: int = 1) -> _core.SocketOptions:
+    """Return options as sockets of UDP take them, ``sockets`` for an address.
+
+    Which of them mean nothing to UDP the engine says; it has no backlog among them.
+
+    Raises
+    ------
+    ValueError
+        A backlog is among them, or ``incoming_cpu`` does not fit so many sockets.
+    """
+    if options.backlog is not None:
+        raise ValueError("socket option 'backlog' means nothing to UDP: leave it out")
+    return options.to_engine(sockets)
+
+
 def read_socket_options(texts: Iterable[str]) -> SocketOptions:
     """Read ``NAME=VALUE`` texts, as the command line takes them.
 

@@ -14,7 +14,7 @@ from millrace.handler_server import (
     positive,
 )
 from millrace.receive_queues import ReceiveQueues
-from millrace.sockets import SocketOptions
+from millrace.sockets import SocketOptions, for_datagrams
 from millrace.supervisor.listeners import DatagramSockets, Layout
 from millrace.udp_client import AsyncUdpClient, UdpClient, UdpClientStats, udp_connect
 from millrace.units import byte_count
@@ -116,9 +116,7 @@ class UdpServer(HandlerServer):
         options.unsent_datagrams = positive("unsent_datagrams", unsent_datagrams)
         options.calls = positive("max_calls", max_calls)
         wanted = socket_options or SocketOptions()
-        if wanted.backlog is not None:
-            raise ValueError("socket option 'backlog' means nothing to UDP: leave it out")
-        options.socket = wanted.to_engine(Layout.of(self._pattern).total)
+        options.socket = for_datagrams(wanted, Layout.of(self._pattern).total)
         options.check()
 
     def receive_queues(self) -> ReceiveQueues:

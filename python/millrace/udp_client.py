@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from millrace import _core, errors
 from millrace.handler_server import positive
-from millrace.sockets import SocketOptions
+from millrace.sockets import SocketOptions, SocketReport, for_datagrams
 from millrace.units import seconds
 from millrace.waiting import AsyncWaiting, Waiting
 
@@ -18,10 +18,6 @@ __all__ = ["AsyncUdpClient", "UdpClient", "UdpClientStats", "udp_connect"]
 
 # The engine has the defaults.
 _CLIENT = _core.UdpClientOptions()
-
-# Of the options of sockets, those that mean something to a client's of UDP; the rest are TCP's or a
-# listener's.
-_UDP_OPTIONS = ("receive_buffer", "send_buffer")
 
 # Datagrams that are handed over at a time: one call of the engine, with bounded memory.
 _MANY = 1024
@@ -87,6 +83,13 @@ class _Client:
     def stats(self) -> UdpClientStats:
         """Return its counters."""
         return UdpClientStats(**self._core.counters())
+
+    def socket_report(self) -> SocketReport:
+        """Return what the kernel made of the socket options, under the peer's address.
+
+        What it refused or changed is logged as a warning too, when the client is opened.
+        """
+        return SocketReport(self._core.socket_reports())
 
     def close(self) -> None:
         """Close the socket; whoever waits is told by `ReadError`, and iteration ends."""
@@ -257,7 +260,8 @@ class udp_connect:  # noqa: N801 - called like a function
         self._timeout = None if timeout is None else seconds(timeout)
         self._options = _core.UdpClientOptions()
         self._options.unread_datagrams = positive("unread_datagrams", unread_datagrams)
-        self._options.socket = _to_engine(socket_options or SocketOptions())
+        self._options.socket = for_datagrams(socket_options or SocketOptions())
+        self._options.check()
         self._core: _core.DatagramConversation | None = None
 
     def __enter__(self) -> UdpClient:
@@ -273,8 +277,9 @@ class udp_connect:  # noqa: N801 - called like a function
         self._close()
 
     def _connect(self) -> _core.DatagramConversation:
-        self._core = _core.connect_datagrams(self._address, self._options)
-        return self._core
+        self._core = core = _core.connect_datagrams(self._address, self._options)
+        SocketReport(core.socket_reports()).log_problems()
+        return core
 
     def _close(self) -> None:
         if self._core is not None:
@@ -285,13 +290,3 @@ def _chunks(datagrams: Iterable[Any]) -> Iterator[list[Any]]:
     source = iter(datagrams)
     while chunk := list(islice(source, _MANY)):
         yield chunk
-
-
-def _to_engine(options: SocketOptions) -> _core.SocketOptions:
-    for field in fields(options):
-        if field.name not in _UDP_OPTIONS and getattr(options, field.name) != field.default:
-            raise ValueError(
-                f"socket_options: {field.name} means nothing to a client of UDP; "
-                f"there are {' and '.join(_UDP_OPTIONS)}"
-            )
-    return options.to_engine()

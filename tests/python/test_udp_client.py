@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import millrace as mr
 import pytest
@@ -162,8 +164,8 @@ def buffers_of(peer: tuple[str, int]) -> list[tuple[int, int]]:
     found = []
     for descriptor in Path("/proc/self/fd").iterdir():
         try:
-            with socket.fromfd(int(descriptor.name), socket.AF_INET, socket.SOCK_DGRAM) as copy:
-                if copy.getpeername() == peer:
+            with socket.socket(fileno=os.dup(int(descriptor.name))) as copy:
+                if copy.getpeername()[:2] == peer:
                     options = (socket.SO_RCVBUF, socket.SO_SNDBUF)
                     found.append(tuple(copy.getsockopt(socket.SOL_SOCKET, o) for o in options))
         except OSError:
@@ -178,11 +180,33 @@ def test_socket_options_reach_the_kernel(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [mr.SocketOptions(nodelay=False), mr.SocketOptions(backlog=5)], ids=repr
-)
-def test_options_of_others_are_refused(options: mr.SocketOptions) -> None:
-    with pytest.raises(ValueError, match="nothing to a client of UDP"):
-        mr.udp_connect("127.0.0.1:1", socket_options=options)
+    ("name", "value"),
+    [("nodelay", False), ("backlog", 5), ("reuse_port", True), ("v6_only", False),
+     ("incoming_cpu", 0), ("linger", 0)],
+)  # fmt: skip
+def test_options_of_others_are_refused(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=rf"'{name}' means nothing to .*UDP: leave it out"):
+        mr.udp_connect("127.0.0.1:1", socket_options=mr.SocketOptions(**{name: value}))
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:0", "[::1]:0"])
+def test_a_size_that_the_kernel_changes_is_reported(
+    bind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = mr.SocketOptions(receive_buffer=1, send_buffer=50_000)
+    with mr.UdpServer(mr.udp.echo, bind=bind) as server:
+        with mr.udp_connect(server.address, socket_options=options) as client:
+            report = client.socket_report()
+            assert {row.address for row in report} == {server.address}
+            ((received, sent),) = buffers_of(client.peer)
+        with mr.udp_connect(server.address) as usual:
+            assert usual.socket_report().problems == ()
+    changed, taken = report["receive_buffer"], report["send_buffer"]
+    assert (changed.asked, changed.effective, changed.verdict) == (1, received, "changed")
+    assert (taken.asked, taken.effective, taken.verdict) == (50_000, sent, "taken")
+    assert report.problems == (changed,)
+    (warning,) = caplog.messages
+    assert "socket option receive_buffer" in warning
 
 
 def test_limits_are_checked(address: str) -> None:

@@ -32,6 +32,10 @@ class DatagramConversation final : public std::enable_shared_from_this<DatagramC
                                    public News,
                                    private net::ConnectedDatagramSocket::Listener {
  public:
+  // Errc::invalid_option for socket options of others.
+  static base::Status check(const DatagramConversationOptions& options) {
+    return net::check_for_datagrams(options.socket, net::DatagramSide::client);
+  }
   // Called on the loop, once and last.
   using OnClosed = std::function<void(const SharedDatagrams&)>;
 
@@ -52,6 +56,7 @@ class DatagramConversation final : public std::enable_shared_from_this<DatagramC
   void close();
 
   const net::Endpoint& peer() const { return socket_->peer(); }
+  const std::vector<net::SocketOptionOutcome>& outcomes() const { return socket_->outcomes(); }
   const trace::LoopCounters& received() const { return socket_->received(); }
   const trace::LoopCounters& sent() const { return socket_->sent(); }
 

@@ -41,7 +41,10 @@ base::Result<std::unique_ptr<ConnectedDatagramSocket>> ConnectedDatagramSocket::
   int const descriptor = ::socket(to.family(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (descriptor < 0) return system_error(errno, "cannot open a socket for " + to.to_string());
   std::unique_ptr<ConnectedDatagramSocket> socket(new ConnectedDatagramSocket(descriptor, to));
-  (void)set_socket_options(descriptor, to.family(), options, SocketMoment::datagram);
+  auto asked = options;
+  asked.v6_only.reset();  // a bound socket's default, and no wish of anybody's here
+  auto const refused = set_socket_options(descriptor, to.family(), asked, SocketMoment::datagram);
+  socket->outcomes_ = read_socket_options(descriptor, to.family(), asked, refused);
   if (::connect(descriptor, to.address(), to.size) < 0) return error_of(errno, to);
   return socket;
 }

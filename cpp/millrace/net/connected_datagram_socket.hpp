@@ -4,6 +4,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <vector>
 
 #include "millrace/base/bytes.hpp"
 #include "millrace/base/error.hpp"
@@ -28,7 +29,8 @@ class ConnectedDatagramSocket final : private Readiness, private DatagramSink {
     ~Listener() = default;
   };
 
-  // Sends nothing. connection_refused (there is no way to the peer), out_of_descriptors, io_error.
+  // Sends nothing. check_for_datagrams() has accepted the options. connection_refused (there is no
+  // way to the peer), out_of_descriptors, io_error.
   static base::Result<std::unique_ptr<ConnectedDatagramSocket>> open(const Endpoint& to,
                                                                      const SocketOptions& options);
   ~ConnectedDatagramSocket();
@@ -41,6 +43,8 @@ class ConnectedDatagramSocket final : private Readiness, private DatagramSink {
   // the network said of an earlier one), connection_closed.
   base::Result<std::size_t> send(std::span<const base::ByteView> datagrams);
   const Endpoint& peer() const { return peer_; }
+  // What became of each option when it was opened.
+  const std::vector<SocketOptionOutcome>& outcomes() const { return outcomes_; }
   // Each counter is of this socket alone. What is read, and `datagrams_dropped`, has the loop as
   // its writer, and what is sent whoever sends.
   trace::LoopCounters& received() { return received_; }
@@ -60,6 +64,7 @@ class ConnectedDatagramSocket final : private Readiness, private DatagramSink {
   }
 
   const Endpoint peer_;
+  std::vector<SocketOptionOutcome> outcomes_;
   Reactor* reactor_ = nullptr;
   DatagramBuffers* buffers_ = nullptr;
   Listener* listener_ = nullptr;

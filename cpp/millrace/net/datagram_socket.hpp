@@ -24,7 +24,7 @@ struct DatagramOptions {
   std::size_t unsent_datagrams = 1024;
   bool reuse_port = false;  // SO_REUSEPORT: the kernel spreads peers over several sockets
   std::size_t index = 0;    // which of those it is
-  SocketOptions socket;     // none that beyond_datagrams() names
+  SocketOptions socket;     // as check_for_datagrams() accepts them
   // The kernel counts what it drops per socket. Of several processes that read the same one, one
   // counts it.
   bool counts_losses = true;

@@ -118,7 +118,9 @@ bool is_of(const Row& row, bool is_listening) {
   return is_listening == (row.option == TCP_FASTOPEN);
 }
 
-bool is_for_datagrams(const Row& row) {
+bool is_for_datagrams(const Row& row, DatagramSide side) {
+  if (side == DatagramSide::client)
+    return (row.moments & at(datagram)) && (row.moments & at(before_connect));
   return (row.moments & (at(before_bind) | at(datagram))) && row.family != Family::unix_path;
 }
 
@@ -257,12 +259,16 @@ bool has_socket_options(const SocketOptions& options, SocketMoment moment) {
       rows, [&](const Row& row) { return (row.moments & at(moment)) && is_asked(row, options); });
 }
 
-std::string_view beyond_datagrams(const SocketOptions& options) {
+base::Status check_for_datagrams(const SocketOptions& options, DatagramSide side) {
   auto const is_beyond = [&, usual = SocketOptions{}](const Row& row) {
-    return !is_for_datagrams(row) && asked_value(row, options) != asked_value(row, usual);
+    return !is_for_datagrams(row, side) && asked_value(row, options) != asked_value(row, usual);
   };
   auto const found = std::ranges::find_if(rows, is_beyond);
-  return found == rows.end() ? std::string_view() : found->name;
+  if (found == rows.end()) return {};
+  auto const* const whose = side == DatagramSide::client ? "a client of UDP" : "UDP";
+  return base::failure(base::Errc::invalid_option, {},
+                       "socket option '" + std::string(found->name) + "' means nothing to " +
+                           whose + ": leave it out");
 }
 
 std::vector<SocketOptionOutcome> read_socket_options(int descriptor, int family,
@@ -278,7 +284,8 @@ std::vector<SocketOptionOutcome> read_socket_options(int descriptor, int family,
     auto& outcome = outcomes.emplace_back();
     outcome.name = row.name;
     outcome.asked = asked_value(row, options);
-    if (!applies(row, family) || (type == SOCK_DGRAM && !is_for_datagrams(row))) {
+    if (!applies(row, family) ||
+        (type == SOCK_DGRAM && !is_for_datagrams(row, DatagramSide::server))) {
       outcome.verdict = Verdict::not_applicable;
       continue;
     }

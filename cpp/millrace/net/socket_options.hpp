@@ -8,6 +8,8 @@
 #include <variant>
 #include <vector>
 
+#include "millrace/base/error.hpp"
+
 namespace millrace::net {
 
 // One field per option of the system, which is why there are so many. Empty: the kernel's default.
@@ -61,9 +63,11 @@ std::vector<RefusedOption> set_socket_options(int descriptor, int family,
 // Whether set_socket_options would do anything.
 bool has_socket_options(const SocketOptions& options, SocketMoment moment);
 
-// The first option that is asked for, not by default, and means nothing to UDP; empty: none. Text
-// of this module.
-std::string_view beyond_datagrams(const SocketOptions& options);
+enum class DatagramSide : std::uint8_t { server, client };  // bound, or connected
+
+// Errc::invalid_option for the first one that is asked for, not by default, and means nothing to
+// sockets of UDP.
+base::Status check_for_datagrams(const SocketOptions& options, DatagramSide side);
 
 using SocketOptionValue = std::variant<std::monostate, std::int64_t, std::string>;
 

@@ -29,7 +29,7 @@ class RequestMetrics {
 
   // Home loop. Of what the protocol refused too: its method may be unknown, and it has no route.
   void record(const trace::RequestDone& event);
-  Family snapshot() const;                       // any thread
+  Family snapshot() const;  // any thread
 
  private:
   // OpenTelemetry's advice for http.server.request.duration, in nanoseconds.

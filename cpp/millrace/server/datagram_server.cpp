@@ -187,9 +187,8 @@ base::Status DatagramServer::check(const DatagramServerOptions& options) {
                    ": from 1 to 1024, see recvmmsg(2)");
   if (limits.datagram_bytes == 0 || limits.unsent_datagrams == 0 || options.calls == 0)
     return refused("datagram_bytes, unsent_datagrams and calls are limits: more than zero");
-  if (auto const option = net::beyond_datagrams(limits.socket); !option.empty())
-    return refused("socket option '" + std::string(option) +
-                   "' means nothing to UDP: leave it out");
+  if (auto status = net::check_for_datagrams(limits.socket, net::DatagramSide::server); !status)
+    return status;
   return exec::check(recipe);
 }
 

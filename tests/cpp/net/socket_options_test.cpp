@@ -73,11 +73,23 @@ TEST(SocketOptions, WhatIsNotOfTheFamilyIsLeftOut) {
 }
 
 TEST(SocketOptions, ThoseOfTcpAreNamedForUdp) {
-  EXPECT_EQ(beyond_datagrams({}), "");
-  EXPECT_EQ(beyond_datagrams({.receive_buffer = 1, .reuse_port = 1, .incoming_cpu = 0}), "");
-  EXPECT_EQ(beyond_datagrams({.nodelay = 0}), "nodelay");
-  EXPECT_EQ(beyond_datagrams({.keepalive = 1}), "keepalive");
-  EXPECT_EQ(beyond_datagrams({.congestion_control = "cubic"}), "congestion_control");
+  using enum DatagramSide;
+  auto const refused = [](const SocketOptions& options, DatagramSide side) {
+    auto const status = check_for_datagrams(options, side);
+    auto const detail = status ? std::string() : status.error().detail;
+    return detail.substr(0, detail.find(" means"));
+  };
+  for (auto const side : {server, client}) {
+    EXPECT_EQ(refused({}, side), "");
+    EXPECT_EQ(refused({.receive_buffer = 1, .send_buffer = 1}, side), "");
+    EXPECT_EQ(refused({.nodelay = 0}, side), "socket option 'nodelay'");
+    EXPECT_EQ(refused({.keepalive = 1}, side), "socket option 'keepalive'");
+    EXPECT_EQ(refused({.congestion_control = "cubic"}, side), "socket option 'congestion_control'");
+  }
+  EXPECT_EQ(refused({.reuse_port = 1, .v6_only = 0, .incoming_cpu = 0}, server), "");
+  EXPECT_EQ(refused({.reuse_port = 1}, client), "socket option 'reuse_port'");
+  EXPECT_EQ(refused({.v6_only = 0}, client), "socket option 'v6_only'");
+  EXPECT_EQ(refused({.incoming_cpu = 0}, client), "socket option 'incoming_cpu'");
 }
 
 TEST(SocketOptions, OfAnInheritedSocketAreSetWhereItIsNotTooLate) {
