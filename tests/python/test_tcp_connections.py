@@ -57,7 +57,7 @@ def test_every_pattern_lists_its_connections_with_their_messages(
                 for _ in range(count):
                     assert ask(client).lower() == b"hello\n"
             eventually(lambda: len(server.connections()) == len(clients))
-            listed = {one.peer: one for one in server.connections()}
+            listed = {one.peer: one for one in server.connections(timeout=PATIENCE_S)}
             of_clients = [listed[name_of(client)] for client in clients]
             assert [one.requests for one in of_clients] == [0, 1, 2, 3]
             assert [one.tcp_info.bytes_received for one in of_clients] == [0, 6, 12, 18]
@@ -80,7 +80,7 @@ def test_connections_of_worker_processes_have_their_process(listener: Any) -> No
             return len({one.pid for one in server.connections()}) == 2
 
         eventually(both_are_connected)
-        found = server.connections()
+        found = server.connections(timeout=PATIENCE_S)
         assert {one.pid for one in found} == {row.pid for row in server.workers()}
         assert os.getpid() not in {one.pid for one in found}
         assert (found.silent, found.silent_loops) == ((), 0)
@@ -96,15 +96,15 @@ def test_connections_of_interpreters_have_their_interpreter() -> None:
             return {one.interpreter for one in server.connections()} == {1, 2}
 
         eventually(both_are_connected)
-        assert {one.pid for one in server.connections()} == {os.getpid()}
+        assert {one.pid for one in server.connections(timeout=PATIENCE_S)} == {os.getpid()}
 
 
 def test_of_each_loop_only_so_many_are_listed() -> None:
     with mr.TcpServer(shout, framing=LINES) as server, ExitStack() as stack:
         for _ in range(3):
             assert ask(connect(stack, server)) == b"HELLO\n"
-        assert len(server.connections(most=2)) == 2
-        assert len(server.connections(most=3)) == 3
+        assert len(server.connections(most=2, timeout=PATIENCE_S)) == 2
+        assert len(server.connections(most=3, timeout=PATIENCE_S)) == 3
 
 
 def test_messages_that_a_worker_has_or_that_wait_for_it_are_being_answered() -> None:
