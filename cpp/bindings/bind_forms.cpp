@@ -3,12 +3,15 @@
 #include "forms.hpp"
 #include "python_calls/request.hpp"
 
+#include "millrace/server/file_writer.hpp"
+
 namespace py = pybind11;
 
 namespace millrace::bindings {
 
 using forms::FormLimits;
 using server::BodySink;
+using server::FileWriter;
 using server::FormReader;
 
 void bind_forms(py::module_& module) {
@@ -34,6 +37,9 @@ void bind_forms(py::module_& module) {
            py::arg("content_type"), py::arg("limits"), py::arg("folder"))
       .def("entries", entries_of)
       .def("take_descriptor", [](FormReader& reader) { return reader.take_spool().release(); });
+  py::class_<FileWriter, BodySink>(module, "FileWriter")
+      .def(py::init<int, std::uint64_t>(), py::arg("descriptor"), py::arg("most_bytes"))
+      .def_property_readonly("size", &FileWriter::size);
   module.def(
       "read_into",
       [](const py::object& request, const py::object& sink) {

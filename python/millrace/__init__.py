@@ -17,8 +17,9 @@ from millrace._core import __version__
 from millrace.access_log import AccessLog
 from millrace.app import App
 from millrace.connections import AcceptQueues, Connections, TcpInfo
+from millrace.cookies import Cookies
 from millrace.errors import MillraceError
-from millrace.files import FileResponse
+from millrace.files import FileResponse, content_disposition
 from millrace.forms import FormData, FormLimits, FormPart, UploadedFile
 from millrace.http import (
     BackgroundTask,
@@ -28,6 +29,7 @@ from millrace.http import (
     Request,
     Response,
 )
+from millrace.json_lines import JSONLines
 from millrace.limits import Limits
 from millrace.observe import Journey, Stats
 from millrace.patterns import Pattern
@@ -46,12 +48,14 @@ __all__ = [
     "App",
     "BackgroundTask",
     "Connections",
+    "Cookies",
     "FileResponse",
     "FormData",
     "FormLimits",
     "FormPart",
     "HTTPError",
     "Headers",
+    "JSONLines",
     "Journey",
     "Keepalive",
     "Limits",
@@ -69,6 +73,7 @@ __all__ = [
     "UdpServer",
     "UploadedFile",
     "__version__",
+    "content_disposition",
     "errors",
     "filters",
     "framing",

@@ -1,6 +1,7 @@
 """The compiled engine: names and lifetimes. The facades in this package are the documented way in."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from os import PathLike
 from types import SimpleNamespace
 from typing import Any, Literal, TypeAlias, final
@@ -263,6 +264,8 @@ class Request:
     headers: RequestHeaders
     path_params: dict[str, Any]
     query_params: Any  # millrace.http.QueryParams, made when asked for
+    cookies: Any  # millrace.cookies.Cookies, made when asked for
+    trailers: Headers  # of a body that has been read
     trace: Any  # millrace.trace.TraceContext, made when asked for
     client: tuple[str, int] | None
     body: bytes
@@ -275,6 +278,13 @@ class Request:
     def read(self) -> Awaitable[bytes]: ...
     def form(self, *, limits: Any = None) -> Any: ...  # millrace.forms.FormData, or awaitable
     def parts(self, *, limits: Any = None) -> Any: ...  # of millrace.forms.FormPart
+    def save(
+        self, path: str | PathLike[str], *, most_bytes: int | str = "128MB"
+    ) -> Awaitable[int]: ...
+    def json_lines(self, *, line_bytes: int | str = "1MB") -> Any: ...
+    def early_hints(
+        self, fields: Mapping[str, str] | list[tuple[str, str]] | Headers, /
+    ) -> None: ...
     _form: Any  # what form() has read, or None
     @property
     def _body_is_whole(self) -> bool: ...
@@ -307,6 +317,13 @@ class FormReader(BodySink):
         """Name, file name, type and lines of each part, and its bytes or where they are."""
     def take_descriptor(self) -> int:
         """The temporary file; -1: there is none."""
+
+class FileWriter(BodySink):
+    """A body on its way into a file, which it takes over."""
+
+    def __init__(self, descriptor: int, most_bytes: int) -> None: ...
+    @property
+    def size(self) -> int: ...
 
 def read_into(request: Request, sink: BodySink) -> Any:
     """Awaitable: the request's body has gone into the sink."""
@@ -360,7 +377,37 @@ class Response:
         headers: Any = None,
         content_type: str | None = None,
         background: Any = None,
+        trailers: Mapping[str, str | Callable[[], str]] | None = None,
     ) -> None: ...
+    def set_cookie(
+        self,
+        name: str,
+        value: str = "",
+        *,
+        max_age: int | timedelta | None = None,
+        expires: datetime | None = None,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        http_only: bool = True,
+        same_site: Literal["lax", "strict", "none"] | None = "lax",
+        partitioned: bool = False,
+    ) -> None: ...
+    def delete_cookie(
+        self,
+        name: str,
+        *,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        http_only: bool = True,
+        same_site: Literal["lax", "strict", "none"] | None = "lax",
+        partitioned: bool = False,
+    ) -> None: ...
+    def server_timing(
+        self, name: str, seconds: float | None = None, description: str | None = None
+    ) -> None: ...
+    trailers: Mapping[str, str | Callable[[], str]] | None
     status: int
     headers: Headers
     body: Any

@@ -14,19 +14,30 @@ import selectors
 import threading
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from email.message import Message
+from os import PathLike
 from types import SimpleNamespace
 from typing import Any, Protocol
 
 # What requests ask for, here rather than where it is used: no request should wait for an import.
+from millrace.cookies import Cookies, SameSite, cookie_field
+from millrace.files import save_body
 from millrace.forms import FormLimits, form_of, parts_of
-from millrace.http import QueryParams
+from millrace.http import QueryParams, server_timing_field
+from millrace.json_lines import JSONLineReader
 from millrace.trace import TraceContext
+from millrace.units import byte_count
 
 _log = logging.getLogger("millrace.error")
 
 # What tasks that are still there when the loop ends get for their clean-up.
 _CLEAN_UP_S = 1.0
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+# What one read of a file object asks for, as large as what a loop reads at once.
+_FILE_PIECE = 64 * 1024
 
 # Pieces of a streamed body that are sent before other callbacks get their turn.
 _PIECES_PER_TURN = 16
@@ -280,6 +291,10 @@ def make_trace(headers: Any) -> Any:
     return TraceContext.from_headers(headers)
 
 
+def make_cookies(pairs: list[tuple[str, str]]) -> Cookies:
+    return Cookies(pairs)
+
+
 def make_state() -> SimpleNamespace:
     return SimpleNamespace()
 
@@ -322,7 +337,7 @@ def dump_json(value: Any) -> bytes:
         return json.dumps(value, separators=separators, allow_nan=False).encode()
 
 
-# --- methods of Request ---------------------------------------------------------------------------
+# --- methods of Request and Response --------------------------------------------------------------
 
 
 def request_form(request: Any, *, limits: FormLimits | None = None) -> Any:
@@ -331,6 +346,77 @@ def request_form(request: Any, *, limits: FormLimits | None = None) -> Any:
 
 def request_parts(request: Any, *, limits: FormLimits | None = None) -> Any:
     return parts_of(request, limits)
+
+
+async def request_save(
+    request: Any, path: str | PathLike[str], *, most_bytes: int | str = "128MB"
+) -> int:
+    return await save_body(request, path, byte_count(most_bytes))
+
+
+def request_json_lines(request: Any, *, line_bytes: int | str = "1MB") -> JSONLineReader:
+    return JSONLineReader(request, line_bytes)
+
+
+def response_set_cookie(
+    response: Any,
+    name: str,
+    value: str = "",
+    *,
+    max_age: int | timedelta | None = None,
+    expires: datetime | None = None,
+    path: str | None = "/",
+    domain: str | None = None,
+    secure: bool = False,
+    http_only: bool = True,
+    same_site: SameSite | None = "lax",
+    partitioned: bool = False,
+) -> None:
+    field = cookie_field(
+        name, value, max_age=max_age, expires=expires, path=path, domain=domain, secure=secure,
+        http_only=http_only, same_site=same_site, partitioned=partitioned,
+    )  # fmt: skip
+    response.headers.add("set-cookie", field)
+
+
+def response_delete_cookie(
+    response: Any,
+    name: str,
+    *,
+    path: str | None = "/",
+    domain: str | None = None,
+    secure: bool = False,
+    http_only: bool = True,
+    same_site: SameSite | None = "lax",
+    partitioned: bool = False,
+) -> None:
+    response_set_cookie(
+        response, name, max_age=0, expires=_LONG_AGO, path=path, domain=domain, secure=secure,
+        http_only=http_only, same_site=same_site, partitioned=partitioned,
+    )  # fmt: skip
+
+
+def response_server_timing(
+    response: Any, name: str, seconds: float | None = None, description: str | None = None
+) -> None:
+    response.headers.add("server-timing", server_timing_field(name, seconds, description))
+
+
+class FilePieces:
+    """What a file object holds, in pieces; closed with it, even where nothing was read."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.close = file.close
+
+    def __iter__(self) -> FilePieces:
+        return self
+
+    def __next__(self) -> bytes | str:
+        piece: bytes | str = self._file.read(_FILE_PIECE)
+        if not piece:
+            raise StopIteration
+        return piece
 
 
 # --- the log --------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -10,9 +12,9 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from millrace import _core
-from millrace._core import Headers, Response
+from millrace._core import Headers, Request, Response
 
-__all__ = ["FileResponse", "StaticFiles"]
+__all__ = ["FileResponse", "StaticFiles", "content_disposition"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,21 @@ class StaticFiles:
 
 def _pairs(value: str | Mapping[str, str] | None) -> Mapping[str, str]:
     return {"*": value} if isinstance(value, str) else value or {}
+
+
+async def save_body(request: Request, path: str | PathLike[str], most_bytes: int) -> int:
+    """Write a request's body to a file that appears under its name when it is whole."""
+    place = Path(path)
+    coming = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    writer = _core.FileWriter(os.open(coming, flags, 0o666), most_bytes)
+    try:
+        await _core.read_into(request, writer)
+        coming.replace(place)
+    except BaseException:
+        coming.unlink(missing_ok=True)
+        raise
+    return writer.size
 
 
 class FileResponse(Response):
@@ -126,8 +143,19 @@ class FileResponse(Response):
             self.headers["content-disposition"] = content_disposition(filename, disposition)
 
 
-def content_disposition(filename: str, disposition: str) -> str:
-    """Return the field's value, with the name for old clients too where that differs (RFC 6266).
+def content_disposition(
+    filename: str, disposition: Literal["attachment", "inline"] = "attachment"
+) -> str:
+    """Return a Content-Disposition, what a browser calls an answer that it saves (RFC 6266).
+
+    Where the name is not plain ASCII it is said twice: for old clients, and as RFC 8187 has it.
+
+    Parameters
+    ----------
+    filename:
+        The name; no folders, which browsers cut off.
+    disposition:
+        ``"attachment"`` is saved, ``"inline"`` shown.
 
     Examples
     --------

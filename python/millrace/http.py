@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -142,6 +143,32 @@ class HTTPError(Exception):
     def as_response(self) -> Response:
         """Return the answer it stands for."""
         return Response(self.detail, status=self.status, headers=self.headers)
+
+
+def server_timing_field(name: str, seconds: float | None, description: str | None) -> str:
+    """Return a Server-Timing field's value (W3C Server Timing).
+
+    Examples
+    --------
+    >>> server_timing_field("db", 0.0125, "users"), server_timing_field("hit", None, None)
+    ('db;dur=12.5;desc="users"', 'hit')
+    """
+    if not _TOKEN.fullmatch(name):
+        raise ValueError(
+            f"{name!r}: a metric's name consists of letters, digits and !#$%&'*+-.^_`|~"
+        )
+    field = name
+    if seconds is not None:
+        field += f";dur={round(seconds * 1000, 3):g}"
+    if description is not None:
+        if not (description.isascii() and description.isprintable()):
+            raise ValueError(f"description={description!r}: a field has printable ASCII only")
+        quoted = description.replace("\\", "\\\\").replace('"', '\\"')
+        field += f';desc="{quoted}"'
+    return field
+
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 class BackgroundTask:

@@ -107,7 +107,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         try:
             for name, (python, source) in commands.items():
-                script = Path(folder, f"{name}.py")
+                script = Path(folder, f"{name}_server.py")
                 script.write_text(source)
                 port = free_port()
                 process = subprocess.Popen([python, script, str(port)], stderr=subprocess.DEVNULL)

@@ -410,7 +410,7 @@ def test_a_full_disk_is_507_and_the_server_stays_well(tmp_path):
         "2 [] True",
     ]  # fmt: skip
     assert done.stderr.count("DiskFull: the disk has no room left") == 2
-    assert "cannot write to a temporary file" in done.stderr
+    assert "cannot write to a file" in done.stderr
 
 
 SPOOLING = """

@@ -13,6 +13,7 @@
 #include "response.hpp"
 
 #include "millrace/net/system_error.hpp"
+#include "millrace/proto/http1/chunked.hpp"
 #include "millrace/server/file_answer.hpp"
 #include "millrace/server/file_body.hpp"
 
@@ -64,6 +65,11 @@ bool set_json(PyObject* value, PreparedAnswer& answer) {
   return true;
 }
 
+// An iterator gives a file's lines; as a body its bytes are wanted, in pieces.
+bool is_file_object(PyObject* body) {
+  return PyIter_Check(body) && PyObject_HasAttrString(body, "read") == 1;
+}
+
 void set_chunks(PyObject* chunks, PreparedAnswer::Form form, PreparedAnswer& answer) {
   answer.chunks = Ref::borrow(chunks);
   answer.form = form;
@@ -92,6 +98,12 @@ bool set_body(PyObject* body, PreparedAnswer& answer) {
   if (PyByteArray_Check(body) || PyMemoryView_Check(body)) {
     preset = &octet_stream();
     return set_copy(body, answer);
+  }
+  if (is_file_object(body)) {
+    Ref const pieces(call_host("FilePieces", body));
+    if (!pieces) return false;
+    set_chunks(pieces.get(), PreparedAnswer::Form::chunks, answer);
+    return true;
   }
   if (is_chunks(body)) {
     set_chunks(body, PreparedAnswer::Form::chunks, answer);
@@ -157,6 +169,47 @@ bool set_fields(const ResponseObject* response, PreparedAnswer& answer) {
   return true;
 }
 
+// RFC 9110 10.1.4, RFC 9112 7.1.2: only these, and only behind chunks.
+bool takes_trailers(const http::Head& request) {
+  bool const is_http10 = request.version_major() == 1 && request.version_minor() == 0;
+  if (is_http10 || request.method() == http::Method::head) return false;
+  for (std::size_t i = 0; i < request.size(); ++i)
+    if (request.id(i) == FieldId::te && http::list_contains(request.value(i), "trailers"))
+      return true;
+  return false;
+}
+
+// Their names, for the Trailer field; null and an exception raised where they are none.
+PyObject* trailer_names(PyObject* trailers) {
+  Ref const names(PyMapping_Keys(trailers));
+  if (!names) return nullptr;
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(names.get()); ++i) {
+    auto* const name = PyList_GET_ITEM(names.get(), i);
+    auto const text = PyUnicode_Check(name) ? utf8_of(name) : std::string_view();
+    if (http::is_token(text) && !http1::is_forbidden_trailer(text)) continue;
+    if (!PyErr_Occurred())
+      PyErr_Format(PyExc_ValueError, "%R cannot be a trailer (RFC 9110 6.5.1)", name);
+    return nullptr;
+  }
+  Ref const comma(PyUnicode_FromString(", "));
+  return comma ? PyUnicode_Join(comma.get(), names.get()) : nullptr;
+}
+
+bool promise_trailers(const ResponseObject* response, PreparedAnswer& answer) {
+  bool const is_in_pieces = answer.form == PreparedAnswer::Form::chunks ||
+                            answer.form == PreparedAnswer::Form::async_chunks;
+  if (!is_in_pieces || answer.head.content_length) {
+    PyErr_SetString(PyExc_ValueError,
+                    "trailers follow a body in pieces, without a Content-Length of its own");
+    return false;
+  }
+  Ref const names(trailer_names(response->trailers));
+  if (!names) return false;
+  answer.trailers = Ref::borrow(response->trailers);
+  auto const text = utf8_of(names.get());
+  return text.empty() || add_field(answer, "Trailer", text);
+}
+
 // The file of a Response that sends one, else null.
 const OpenFileObject* file_of(const ResponseObject* response) {
   bool const is_file = PyObject_TypeCheck(response->body, interpreter_state().types.open_file);
@@ -187,6 +240,7 @@ bool prepare_response(const ResponseObject* response, PreparedAnswer& answer) {
   if (answer.head.content_length == answer.bytes.size() || is_bodiless)
     answer.head.content_length.reset();
   if (response->background != Py_None) answer.background = Ref::borrow(response->background);
+  if (response->trailers != Py_None && !is_bodiless) return promise_trailers(response, answer);
   return true;
 }
 
@@ -247,7 +301,37 @@ bool choose_pieces(conn::Exchange& exchange, PreparedAnswer& answer) {
 
 bool prepare_for(conn::Exchange& exchange, PyObject* result, PreparedAnswer& answer) {
   if (!prepare(result, answer)) return false;
+  if (answer.trailers && !takes_trailers(exchange.head)) {
+    answer.trailers.reset();
+    answer.head.fields.remove(FieldId::trailer);
+  }
   return answer.form != PreparedAnswer::Form::file || choose_pieces(exchange, answer);
+}
+
+bool collect_trailers(const PreparedAnswer& answer, http::Fields& into) {
+  if (!answer.trailers) return true;
+  Ref const items(PyMapping_Items(answer.trailers.get()));
+  if (!items) return false;
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items.get()); ++i) {
+    auto* const pair = PyList_GET_ITEM(items.get(), i);
+    auto* const given = PyTuple_GET_ITEM(pair, 1);
+    Ref const value(PyCallable_Check(given) ? PyObject_CallNoArgs(given) : Py_NewRef(given));
+    if (!value) return false;
+    if (!PyUnicode_Check(value.get())) {
+      PyErr_Format(PyExc_TypeError, "the trailer %R is a str, or a function that gives one",
+                   PyTuple_GET_ITEM(pair, 0));
+      return false;
+    }
+    Ref room;
+    auto const text = field_bytes(value.get(), room);
+    if (!text.data()) return false;
+    auto const status = into.add_checked(utf8_of(PyTuple_GET_ITEM(pair, 0)), text);
+    if (!status) {
+      raise_error(status.error());
+      return false;
+    }
+  }
+  return true;
 }
 
 void send(conn::Exchange& exchange, PreparedAnswer& answer) {

@@ -27,12 +27,16 @@ struct PreparedAnswer {
   net::OpenFile file;
   base::ByteChain pieces;  // what is sent of the file
   Ref background;
+  Ref trailers;  // of chunks, where the client takes any
 };
 
 // False and an exception raised where the result is no answer.
 bool prepare(PyObject* result, PreparedAnswer& into);
 // The same for a request: of a file, what its conditions and ranges leave (RFC 9110 13, 14).
 bool prepare_for(conn::Exchange& exchange, PyObject* result, PreparedAnswer& into);
+// The trailers that were promised, made now that the body is out; their functions are called. False
+// and an exception raised where one fails, or is no field.
+bool collect_trailers(const PreparedAnswer& answer, http::Fields& into);
 // Sends a whole one, or a file: the handler's side of the exchange is over.
 void send(conn::Exchange& exchange, PreparedAnswer& answer);
 

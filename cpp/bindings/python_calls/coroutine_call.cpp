@@ -221,9 +221,11 @@ void CoroutineCall::start_stream_if_settled() {
 }
 
 void CoroutineCall::end_stream() {
+  http::Fields trailers;
+  if (!collect_trailers(*stream_, trailers)) return fail();
   if (!exchange_->has_started()) exchange_->start(std::move(stream_->head));
   Ref const background = std::move(stream_->background);
-  let_go().finish();
+  let_go().finish(std::move(trailers));
   if (background) start_background(route_, background.get());
 }
 

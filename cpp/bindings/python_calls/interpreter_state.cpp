@@ -22,7 +22,8 @@ bool make_names(InterpreterState::Names& names) {
         Row{&names.create_future, "create_future"}, Row{&names.throw_in, "throw"},
         Row{&names.debug, "_debug"}, Row{&names.closed, "_closed"}, Row{&arguments[0], "body"},
         Row{&arguments[1], "status"}, Row{&arguments[2], "headers"},
-        Row{&arguments[3], "content_type"}, Row{&arguments[4], "background"}}) {
+        Row{&arguments[3], "content_type"}, Row{&arguments[4], "background"},
+        Row{&arguments[5], "trailers"}}) {
     *row.name = PyUnicode_InternFromString(row.text);
     if (!*row.name) return false;
   }

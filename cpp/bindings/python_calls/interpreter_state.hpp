@@ -48,7 +48,7 @@ struct InterpreterState {
   // Interned, so that Python usually finds them by their address.
   struct Names {
     PyObject *loop, *context, *name, *create_future, *throw_in, *debug, *closed;
-    std::array<PyObject*, 5> response_arguments;
+    std::array<PyObject*, 6> response_arguments;
     std::array<PyObject*, static_cast<std::size_t>(http::Method::other)> methods;
   } names{};
 

@@ -1,11 +1,10 @@
 #include "request.hpp"
 
-#include <vector>
-
 #include "coroutine_call.hpp"
 #include "failure.hpp"
 #include "heap_type.hpp"
 #include "host_module.hpp"
+#include "in_host.hpp"
 #include "interpreter_state.hpp"
 
 namespace millrace::python {
@@ -146,6 +145,8 @@ int set_form(PyObject* self, PyObject* value, void*) {
   return 0;
 }
 
+PyObject* get_trailers(PyObject* self, void*) { return make_trailers(request_of(self)); }
+
 PyGetSetDef attributes[] = {
     {"method", get_method, nullptr, "The method, upper case as sent.", nullptr},
     {"path", get_text<&http::Head::path>, nullptr, "The path, percent-decoded and normalised.",
@@ -160,6 +161,10 @@ PyGetSetDef attributes[] = {
      "The route's parameters, converted to their types.", nullptr},
     {"query_params", get_once<&RequestObject::query_params, make_query_params>, nullptr,
      "The query, a millrace.http.QueryParams.", nullptr},
+    {"cookies", get_once<&RequestObject::cookies, make_cookies>, nullptr,
+     "The cookies, a millrace.cookies.Cookies.", nullptr},
+    {"trailers", get_trailers, nullptr, "The fields behind the body, which has been read: Headers.",
+     nullptr},
     {"trace", get_once<&RequestObject::trace, make_trace>, nullptr,
      "The trace it belongs to, a millrace.trace.TraceContext.", nullptr},
     {"client", get_client, nullptr, "Address and port of the peer; None on a Unix socket.",
@@ -199,17 +204,6 @@ PyObject* json(PyObject* self, PyObject*) {
 PyObject* read(PyObject* self, PyObject*) { return new_body_read(request_of(self)); }
 PyObject* stream(PyObject* self, PyObject*) { return new_body_stream(request_of(self)); }
 
-// What is easier said in Python: request.NAME(...) is millrace._host.request_NAME(request, ...).
-template <const char* host_name>
-PyObject* call_in_host(PyObject* self, PyObject* const* arguments, Py_ssize_t size,
-                       PyObject* names) {
-  auto* const function = host_function(host_name);
-  if (!function) return nullptr;
-  auto const total = size + (names ? PyTuple_GET_SIZE(names) : 0);
-  std::vector<PyObject*> all{self};
-  all.insert(all.end(), arguments, arguments + total);
-  return PyObject_Vectorcall(function, all.data(), static_cast<std::size_t>(size) + 1, names);
-}
 PyObject* count_refusal(PyObject* self, PyObject*) {
   if (auto* const exchange = request_of(self)->exchange)
     count(*exchange, &trace::LoopCounters::protocol_errors);
@@ -218,6 +212,8 @@ PyObject* count_refusal(PyObject* self, PyObject*) {
 
 constexpr char form_in_host[] = "request_form";
 constexpr char parts_in_host[] = "request_parts";
+constexpr char save_in_host[] = "request_save";
+constexpr char json_lines_in_host[] = "request_json_lines";
 
 PyMethodDef methods[] = {
     {"text", text, METH_NOARGS, "The body as text, in the charset that it declares, else UTF-8."},
@@ -226,6 +222,12 @@ PyMethodDef methods[] = {
     {"stream", stream, METH_NOARGS, "Asynchronous iterator over the body's pieces, as they come."},
     {"form", as_method(call_in_host<form_in_host>), METH_FASTCALL | METH_KEYWORDS,
      "form(*, limits=None): the form that the body is, a FormData; awaited in coroutines."},
+    {"save", as_method(call_in_host<save_in_host>), METH_FASTCALL | METH_KEYWORDS,
+     "save(path, *, most_bytes='128MB'): awaitable: the body is in the file; its length."},
+    {"json_lines", as_method(call_in_host<json_lines_in_host>), METH_FASTCALL | METH_KEYWORDS,
+     "json_lines(*, line_bytes='1MB'): iterator over the body's JSON lines; asynchronous too."},
+    {"early_hints", early_hints, METH_O,
+     "early_hints(fields, /): sends them in a 103 before the answer (RFC 8297)."},
     {"_count_refusal", count_refusal, METH_NOARGS, "Adds one to protocol_errors."},
     {"parts", as_method(call_in_host<parts_in_host>), METH_FASTCALL | METH_KEYWORDS,
      "parts(*, limits=None): asynchronous iterator over a multipart form's parts, as they come."},
@@ -242,6 +244,7 @@ int traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(r->query_params);
   Py_VISIT(r->trace);
   Py_VISIT(r->state);
+  Py_VISIT(r->cookies);
   Py_VISIT(r->form);
   return 0;
 }
@@ -253,6 +256,7 @@ int clear(PyObject* self) {
   Py_CLEAR(r->trace);
   Py_CLEAR(r->state);
   Py_CLEAR(r->body);
+  Py_CLEAR(r->cookies);
   Py_CLEAR(r->form);
   return 0;
 }
@@ -281,7 +285,8 @@ void keep(RequestObject* r) {
     if (!r->path_params)
       PyErr_Clear();  // a number too long to convert: asking now raised, asking later gives {}
   }
-  r->kept = new KeptRequest{{}, {}, exchange.peer(), exchange.is_gone()};
+  r->kept = new KeptRequest{{}, {}, exchange.peer(), exchange.is_gone(), {}};
+  if (exchange.body.has_ended()) r->kept->trailers = exchange.body.trailers();
   // A copy: those who record the request when its last byte has left still read the other one.
   r->kept->head = exchange.head.copy();
   if (!r->body) r->kept->body = std::move(exchange.whole_body);
@@ -315,7 +320,8 @@ RequestObject* make_request(conn::Exchange& exchange, const Route& route, Corout
     r = PyObject_GC_New(RequestObject, python.types.request);
     if (!r) return nullptr;
     r->kept = nullptr;
-    r->app = r->path_params = r->query_params = r->trace = r->state = r->body = r->form = nullptr;
+    r->app = r->path_params = r->query_params = r->trace = r->state = r->body = r->cookies =
+        r->form = nullptr;
     r->exchange = &exchange;
     PyObject_GC_Track(r);
   }
@@ -335,7 +341,7 @@ void leave_request(RequestObject* r) {
     Py_DECREF(r);
     return;
   }
-  if (r->path_params || r->query_params || r->trace || r->state || r->body || r->form)
+  if (r->path_params || r->query_params || r->trace || r->state || r->body || r->cookies || r->form)
     clear(as_object(r));
   auto& spare = r->route->application->python.spare_requests;
   r->call = nullptr;

@@ -18,6 +18,7 @@ struct KeptRequest {
   std::string body;
   net::Endpoint peer;
   bool is_gone = false;
+  http::Fields trailers;
 };
 
 // Reads the exchange while that is being handled, then what was kept of it. Used with the GIL held
@@ -28,7 +29,8 @@ struct RequestObject {
   const Route* route;   // while there is an exchange
   KeptRequest* kept;
   PyObject *app, *path_params, *query_params, *trace, *state,
-      *body;           // made when asked for; app: kept ones only
+      *body;  // made when asked for; app: kept ones only
+  PyObject* cookies;
   PyObject* form;      // what request.form() has read, for who asks again
   bool body_is_whole;  // it was buffered before the handler was called, or has been read since
 };
@@ -44,6 +46,11 @@ void leave_request(RequestObject* request);
 
 const http::Head& head_of(const RequestObject* request);
 PyObject* new_request_headers(RequestObject* request);
+
+// request.cookies, request.trailers and request.early_hints(); see request_words.cpp.
+PyObject* make_cookies(RequestObject* request);
+PyObject* make_trailers(RequestObject* request);
+PyObject* early_hints(PyObject* request, PyObject* fields);
 
 // request.read() and request.stream(); see request_body.cpp.
 PyTypeObject* make_body_read_type();

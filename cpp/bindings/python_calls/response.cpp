@@ -3,6 +3,7 @@
 #include <cstddef>
 
 #include "heap_type.hpp"
+#include "in_host.hpp"
 #include "interpreter_state.hpp"
 
 namespace millrace::python {
@@ -10,7 +11,15 @@ namespace {
 
 ResponseObject* response_of(PyObject* self) { return reinterpret_cast<ResponseObject*>(self); }
 
-enum Argument : std::size_t { body, status, headers, content_type, background, argument_count };
+enum Argument : std::size_t {
+  body,
+  status,
+  headers,
+  content_type,
+  background,
+  trailers,
+  argument_count
+};
 
 bool assign_keyword(PyObject* (&into)[argument_count], PyObject* name, PyObject* value) {
   auto const& known = interpreter_state().names.response_arguments;
@@ -58,13 +67,14 @@ bool fill(ResponseObject* self, PyObject* const (&given)[argument_count]) {
              given[body] ? Py_NewRef(given[body]) : PyBytes_FromStringAndSize(nullptr, 0));
   Py_XSETREF(self->content_type, or_none(content_type));
   Py_XSETREF(self->background, or_none(background));
+  Py_XSETREF(self->trailers, or_none(trailers));
   return true;
 }
 
 ResponseObject* allocate() {
   auto* const self = PyObject_GC_New(ResponseObject, interpreter_state().types.response);
   if (!self) return nullptr;
-  self->body = self->content_type = self->background = nullptr;
+  self->body = self->content_type = self->background = self->trailers = nullptr;
   self->headers = nullptr;
   self->status = 200;
   return self;
@@ -98,6 +108,7 @@ PyObject* make(PyTypeObject* type, PyObject*, PyObject*) {
   response_of(self)->body = PyBytes_FromStringAndSize(nullptr, 0);
   response_of(self)->content_type = Py_NewRef(Py_None);
   response_of(self)->background = Py_NewRef(Py_None);
+  response_of(self)->trailers = Py_NewRef(Py_None);
   response_of(self)->status = 200;
   return self;
 }
@@ -122,6 +133,7 @@ int traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(r->body);
   Py_VISIT(r->headers);
   Py_VISIT(r->background);
+  Py_VISIT(r->trailers);
   return 0;
 }
 
@@ -131,6 +143,7 @@ int clear(PyObject* self) {
   Py_CLEAR(r->headers);
   Py_CLEAR(r->content_type);
   Py_CLEAR(r->background);
+  Py_CLEAR(r->trailers);
   return 0;
 }
 
@@ -210,6 +223,22 @@ PyGetSetDef attributes[] = {
     {"content_type", get_content_type, set_content_type, "None: what fits the body.", nullptr},
     {"background", get_member<&ResponseObject::background>, set_member<&ResponseObject::background>,
      "Work for after the answer.", nullptr},
+    {"trailers", get_member<&ResponseObject::trailers>, set_member<&ResponseObject::trailers>,
+     "Fields behind a body in pieces: names, and values or functions that give them.", nullptr},
+    {},
+};
+
+constexpr char set_cookie_in_host[] = "response_set_cookie";
+constexpr char delete_cookie_in_host[] = "response_delete_cookie";
+constexpr char server_timing_in_host[] = "response_server_timing";
+
+PyMethodDef methods[] = {
+    {"set_cookie", as_method(call_in_host<set_cookie_in_host>), METH_FASTCALL | METH_KEYWORDS,
+     "set_cookie(name, value='', *, ...): adds a Set-Cookie field (RFC 6265bis)."},
+    {"delete_cookie", as_method(call_in_host<delete_cookie_in_host>), METH_FASTCALL | METH_KEYWORDS,
+     "delete_cookie(name, *, ...): adds a Set-Cookie field that is over already."},
+    {"server_timing", as_method(call_in_host<server_timing_in_host>), METH_FASTCALL | METH_KEYWORDS,
+     "server_timing(name, seconds=None, description=None): adds a Server-Timing field."},
     {},
 };
 
@@ -219,6 +248,7 @@ PyObject* respond_with(PyObject* body_object, int status_code) {
   self->body = Py_NewRef(body_object);
   self->content_type = Py_NewRef(Py_None);
   self->background = Py_NewRef(Py_None);
+  self->trailers = Py_NewRef(Py_None);
   self->status = status_code;
   PyObject_GC_Track(self);
   return as_object(self);
@@ -229,13 +259,14 @@ PyObject* respond_with(PyObject* body_object, int status_code) {
 PyTypeObject* make_response_type() {
   PyType_Slot slots[] = {slot(Py_tp_doc,
                               "Response(body=b'', *, status=200, headers=None, content_type=None, "
-                              "background=None)\n--\n\nAn answer."),
+                              "background=None, trailers=None)\n--\n\nAn answer."),
                          slot(Py_tp_new, make),
                          slot(Py_tp_init, initialise),
                          slot(Py_tp_traverse, traverse),
                          slot(Py_tp_clear, clear),
                          slot(Py_tp_dealloc, destroy),
                          slot(Py_tp_getset, attributes),
+                         slot(Py_tp_methods, methods),
                          slot(Py_tp_repr, represent),
                          {}};
   auto* const type = make_type<ResponseObject>("millrace._core.Response",

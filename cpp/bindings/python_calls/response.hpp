@@ -10,6 +10,7 @@ struct ResponseObject {
   HeadersObject* headers;  // null until asked for, or given
   PyObject* content_type;
   PyObject* background;
+  PyObject* trailers;  // a mapping, or None
   int status;
 };
 

@@ -105,7 +105,7 @@ conn::Exchange& StreamedBody::let_go() {
       Ref const closed(PyObject_CallMethod(answer_.chunks.get(), "close", nullptr));
       if (!closed) PyErr_WriteUnraisable(answer_.chunks.get());
     }
-    answer_.chunks.reset();
+    answer_ = {};  // what it holds of Python goes while the lock is held
     leave_request(std::exchange(request_, nullptr));
   }
   context_.reset();
@@ -113,10 +113,17 @@ conn::Exchange& StreamedBody::let_go() {
 }
 
 void StreamedBody::finish() {
+  http::Fields trailers;
+  bool has_trailers = false;
+  {
+    Entered const context(context_.get());
+    has_trailers = collect_trailers(answer_, trailers);
+  }
+  if (!has_trailers) return fail();
   if (!exchange_.has_started()) exchange_.start(std::move(answer_.head));
   Ref const background = std::move(answer_.background);
   auto const& route = route_;
-  let_go().finish();
+  let_go().finish(std::move(trailers));
   if (background) start_background(route, background.get());
 }
 

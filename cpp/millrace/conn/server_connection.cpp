@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "millrace/proto/http/status.hpp"
+
 namespace millrace::conn {
 
 using base::Errc;
@@ -414,6 +416,8 @@ void ServerConnection::send_part(Exchange& exchange, http::Part&& part) {
   }
   if (is_final && exchange.filtered_) exchange.filtered_->dress(*http::final_head(part));
   auto sent = pump_.send(exchange.stream_, std::move(part));
+  if (sent && http::is_interim(exchange.status_))
+    pump_.write_now();  // the answer may take its time
   if (is_final) {
     exchange.head_sent_ = true;
     if (exchange.stamping_) exchange.stamps.stamp(Moment::encoded, net::Reactor::clock());

@@ -163,6 +163,10 @@ base::Status StreamPump::send(http::StreamId stream, http::Part&& part) {
   return sent;
 }
 
+void StreamPump::write_now() {
+  if (!closed_ && !out_.empty()) write_out();
+}
+
 void StreamPump::settle() {
   for (int round = 0; !closed_; ++round) {
     if (!lingering_) codec_->take_output(out_);

@@ -65,6 +65,8 @@ class StreamPump final : public net::ReadSink {
   void start();
   // Hands a part to the codec. It is written when the last Hold ends: at once where there is none.
   base::Status send(http::StreamId stream, http::Part&& part);
+  // What has been said so far goes out now, whoever holds it back.
+  void write_now();
   // The next protocol on this stream; only from on_hand_over(). It is offered the bytes that were
   // left over.
   void replace_codec(std::unique_ptr<proto::Codec> codec);

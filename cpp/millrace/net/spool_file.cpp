@@ -55,7 +55,7 @@ base::Status SpoolFile::append(base::ByteView bytes) {
   while (!bytes.empty()) {
     auto const count = ::write(descriptor_, bytes.data(), bytes.size());
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return system_error(errno, "cannot write to a temporary file");
+    if (count < 0) return system_error(errno, "cannot write to a file");
     bytes.remove_prefix(static_cast<std::size_t>(count));
     size_ += static_cast<std::uint64_t>(count);
   }
