@@ -18,6 +18,7 @@ from tests.python.wire import Gone, Wire, eventually, fetch, get, request
 
 PAGE = b"<p>hello</p>"
 LARGE = random.Random(2).randbytes(300_000)
+DIGITS = b"0123456789" * 100
 # Sun, 06 Nov 1994 08:49:37 GMT
 MODIFIED, MODIFIED_TEXT = 784111777, "Sun, 06 Nov 1994 08:49:37 GMT"
 
@@ -28,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
     for name, content in {
         "index.html": PAGE, "app.js": b"let a;", "large.bin": LARGE, "empty.css": b"",
         "sub/index.html": b"sub", "sub/a b.txt": b"spaced", "bare/x.txt": b"x",
-        ".env": b"secret", ".git/config": b"secret", "digits": b"0123456789" * 100,
+        ".env": b"secret", ".git/config": b"secret", "digits": DIGITS,
     }.items():  # fmt: skip
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -216,62 +217,7 @@ def test_a_file_that_may_not_be_read_is_forbidden(serve, folder):
     assert get(serve(app), "/app.js").status == 403
 
 
-# --- RFC 9110 13: conditional requests ------------------------------------------------------------
-
-EARLIER, LATER = "Sun, 06 Nov 1994 08:49:36 GMT", "Sun, 06 Nov 1994 08:49:38 GMT"
-CONDITIONS = [
-    ({"If-Match": "{tag}"}, 200),
-    ({"If-Match": '"x", {tag}'}, 200),
-    ({"If-Match": "*"}, 200),
-    ({"If-Match": '"x"'}, 412),
-    ({"If-Match": "W/{tag}"}, 412),
-    ({"If-Unmodified-Since": EARLIER}, 412),
-    ({"If-Unmodified-Since": MODIFIED_TEXT}, 200),
-    ({"If-Match": "{tag}", "If-Unmodified-Since": EARLIER}, 200),
-    ({"If-None-Match": "{tag}"}, 304),
-    ({"If-None-Match": "W/{tag}"}, 304),
-    ({"If-None-Match": "*"}, 304),
-    ({"If-None-Match": '"x"'}, 200),
-    ({"If-Modified-Since": EARLIER}, 200),
-    ({"If-Modified-Since": MODIFIED_TEXT}, 304),
-    ({"If-Modified-Since": LATER}, 304),
-    ({"If-Modified-Since": "soon"}, 200),
-    ({"If-None-Match": '"x"', "If-Modified-Since": LATER}, 200),
-    ({"If-Match": '"x"', "If-None-Match": "{tag}"}, 412),
-    ({"If-None-Match": "{tag}", "Range": "bytes=0-1"}, 304),
-    ({"If-Match": '"x"', "Range": "bytes=0-1"}, 412),
-    ({"Range": "bytes=0-1", "If-Range": "{tag}"}, 206),
-    ({"Range": "bytes=0-1", "If-Range": '"x"'}, 200),
-    ({"Range": "bytes=0-1", "If-Range": "W/{tag}"}, 200),
-    ({"Range": "bytes=0-1", "If-Range": MODIFIED_TEXT}, 206),
-    ({"Range": "bytes=0-1", "If-Range": EARLIER}, 200),
-    ({"If-Range": '"x"'}, 200),
-]
-
-
-@pytest.mark.parametrize("kind", ["static", "handler"])
-@pytest.mark.parametrize(("fields", "status"), CONDITIONS, ids=lambda value: str(value))
-def test_conditions(serve, folder, kind, fields, status):
-    app = mr.App()
-    app.static("/static", folder)
-    app.get("/handler/{name}")(
-        lambda request: mr.FileResponse(folder / request.path_params["name"])
-    )
-    with Wire(serve(app)) as wire:
-        path = f"/{kind}/digits"
-        tag = wire.get(path).header("etag")
-        assert re.fullmatch(r'"[0-9a-f]+-[0-9a-f]+-[0-9a-f]+"', tag)
-        fields = {name: value.format(tag=tag) for name, value in fields.items()}
-        answer = wire.get(path, fields)
-        assert answer.status == status
-        head = wire.ask("HEAD", path, fields)
-        assert head.status == (200 if status == 206 else status)
-        if status in (304, 412):
-            assert answer.body == b""
-            assert answer.header("content-type") is None
-        if status == 304:  # RFC 9110 15.4.5
-            assert answer.header("etag") == tag
-            assert answer.header("content-length") is None
+# --- RFC 9110 13: more of it in test_preconditions.py ---------------------------------------------
 
 
 def test_another_content_is_another_tag(server, folder):
@@ -312,92 +258,6 @@ def test_a_status_of_the_handlers_own_is_kept(serve, folder):
     app.get("/")(lambda request: mr.FileResponse(folder / "app.js", status=404))
     answer = get(serve(app), "/", {"Range": "bytes=0-1", "If-None-Match": "*"})
     assert (answer.status, answer.body, answer.header("etag")) == (404, b"let a;", None)
-
-
-# --- RFC 9110 14: ranges --------------------------------------------------------------------------
-
-DIGITS = b"0123456789" * 100
-RANGES = [
-    ("bytes=0-499", 206, [(0, 500)]),
-    ("bytes=-500", 206, [(500, 500)]),
-    ("bytes=990-", 206, [(990, 10)]),
-    ("bytes=0-0", 206, [(0, 1)]),
-    ("bytes=990-5000", 206, [(990, 10)]),
-    ("bytes=0-0,-1", 206, [(0, 1), (999, 1)]),
-    ("bytes=500-599, 0-9, 200-299", 206, [(500, 100), (0, 10), (200, 100)]),
-    ("bytes=0-100,50-200", 206, [(0, 201)]),
-    ("bytes=1000-", 416, []),
-    ("bytes=-0", 416, []),
-    ("bytes=5-4", 200, []),
-    ("lines=0-1", 200, []),
-    ("bytes=" + ",".join(f"{i}-{i}" for i in range(32)), 206, [(0, 32)]),
-    ("bytes=" + ",".join(f"{i}-{i}" for i in range(33)), 200, []),
-]
-
-
-@pytest.mark.parametrize(("field", "status", "expected"), RANGES)
-def test_ranges(serve, folder, pattern, field, status, expected):
-    app = mr.App()
-    app.static("/static", folder)
-    app.get("/handler")(lambda request: mr.FileResponse(folder / "digits"))
-    server = serve(app, pattern=pattern)
-    for path in ("/static/digits", "/handler"):
-        answer = get(server, path, {"Range": field})
-        assert answer.status == status
-        assert answer.header("accept-ranges") == "bytes"
-        if status == 200:
-            assert answer.body == DIGITS
-        elif status == 416:
-            assert (answer.header("content-range"), answer.body) == ("bytes */1000", b"")
-        else:
-            assert parts_of(answer) == [
-                (f"bytes {first}-{first + size - 1}/1000", DIGITS[first : first + size])
-                for first, size in expected
-            ]
-
-
-def test_large_parts_are_sent_by_the_kernel(server):
-    field = "bytes=0-99999,150000-150009,200000-299999"
-    answer = get(server, "/files/large.bin", {"Range": field})
-    assert [body for _, body in parts_of(answer)] == [
-        LARGE[:100_000], LARGE[150_000:150_010], LARGE[200_000:],
-    ]  # fmt: skip
-    stats = eventually(lambda: (s := server.stats()).total("requests") == 1 and s)
-    assert stats.total("sendfile_bytes") == 200_010
-
-
-def test_a_refusal_is_nothing_to_keep(serve, folder):
-    app = mr.App()
-    app.static("/", folder, cache_control="max-age=1000")
-    server = serve(app)
-    rows = {"bytes=9999-": (416, None), "bytes=0-1": (206, "max-age=1000")}
-    for field, expected in rows.items():
-        answer = get(server, "/digits", {"Range": field})
-        assert (answer.status, answer.header("cache-control")) == expected
-    assert get(server, "/digits", {"If-Match": '"x"'}).header("cache-control") is None
-
-
-def test_two_range_fields_are_ignored(server):
-    answer = fetch(server, "GET", "/files/digits",
-                   [("Range", "bytes=0-1"), ("Range", "bytes=5-6")])  # fmt: skip
-    assert (answer.status, answer.body) == (200, DIGITS)
-
-
-def parts_of(answer) -> list[tuple[str, bytes]]:
-    kind = answer.header("content-type")
-    if not kind.startswith("multipart/byteranges"):
-        return [(answer.header("content-range"), answer.body)]
-    assert answer.header("content-range") is None, "RFC 9110 15.3.7.2"
-    boundary = kind.partition("boundary=")[2].encode()
-    first, *pieces = answer.body.split(b"--" + boundary)
-    assert (first, pieces.pop()) == (b"", b"--\r\n")
-    found = []
-    for piece in pieces:
-        head, _, body = piece.removeprefix(b"\r\n").partition(b"\r\n\r\n")
-        fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
-        assert fields["Content-Type"] == "application/octet-stream"
-        found.append((fields["Content-Range"], body.removesuffix(b"\r\n")))
-    return found
 
 
 # --- content codings ------------------------------------------------------------------------------
