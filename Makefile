@@ -102,7 +102,7 @@ $(VENV)/.installed-dev: $(VENV)/.build-deps CMakeLists.txt $(engine_sources) | $
 
 # These expect the packages to be there: the targets above see to that.
 .PHONY: ctest-dev test-python build-fuzz check-all check-format check-python check-stubs check-tidy \
-  check-asan check-tsan check-python-asan check-fuzz check-killing
+  check-asan check-tsan check-python-asan check-fuzz check-killing check-soak
 
 ctest-dev:
 	cmake --preset dev
@@ -162,3 +162,7 @@ check-fuzz: build-fuzz
 check-killing: $(VENV)/.installed-dev
 	MILLRACE_TEST_KILLING_S=60 $(python) -m pytest tests/python/test_processes.py -q \
 	  -k 'killed_at_random and single_thread'
+
+# `make test` asks ten thousand requests under each pattern, this two million over all of them: minutes, so nothing above runs it.
+check-soak: $(VENV)/.installed-dev
+	MILLRACE_TEST_SOAK_REQUESTS=2000000 $(python) -m pytest tests/python/test_soak.py -q

@@ -387,3 +387,27 @@ def test_call_soon_refuses_what_the_loop_refuses(ask, arguments):
             return "refused"
 
     assert ask(handler) == "refused"
+
+
+def test_a_request_that_begins_in_the_last_step_of_another_leaves_it_its_task(
+    serve, pattern, caplog
+):
+    """Pipelined: the answer to the one lets the other begin, on the same stack."""
+    app = mr.App()
+
+    @app.post("/")
+    async def count(request):
+        return f"{len(await request.read())} {asyncio.current_task() is not None}"
+
+    @app.get("/")
+    async def look(request):
+        return str(asyncio.current_task() is not None)
+
+    with Wire(serve(app, pattern=pattern)) as wire:
+        for _ in range(20):
+            post = request("POST", "/", {"Expect": "100-continue"}, b"abc").removesuffix(b"abc")
+            wire.send(post)
+            assert wire.read().status == 100  # it waits, so it has a real task
+            wire.send(b"abc", request("GET", "/"), request("GET", "/"))
+            assert [wire.read().text for _ in range(3)] == ["3 True", "True", "True"]
+    assert [record for record in caplog.records if record.name == "asyncio"] == []

@@ -180,13 +180,17 @@ PyObject* AsyncioHost::create_future() {
   return PyObject_CallMethodNoArgs(loop_.get(), interpreter_state().names.create_future);
 }
 
-bool AsyncioHost::enter_task(PyObject* task) {
+bool AsyncioHost::enter_task(PyObject* task, Ref& before) {
+  before = Ref::borrow(PyDict_GetItemWithError(current_tasks_.get(), loop_.get()));
+  if (!before && PyErr_Occurred()) return false;
   return PyDict_SetItem(current_tasks_.get(), loop_.get(), task) == 0;
 }
 
-void AsyncioHost::leave_task() {
+void AsyncioHost::leave_task(Ref before) {
   Ref raised = take_raised();
-  if (PyDict_DelItem(current_tasks_.get(), loop_.get()) < 0) PyErr_Clear();
+  auto const left = before ? PyDict_SetItem(current_tasks_.get(), loop_.get(), before.get())
+                           : PyDict_DelItem(current_tasks_.get(), loop_.get());
+  if (left < 0) PyErr_Clear();
   if (raised) raise(std::move(raised));
 }
 

@@ -46,9 +46,10 @@ class AsyncioHost {
 
   // A new future of the loop.
   PyObject* create_future();
-  // A call's first step: the loop's current task is `task` meanwhile.
-  bool enter_task(PyObject* task);
-  void leave_task();
+  // A call's first step: the loop's current task is `task` meanwhile, and then again the one from
+  // before. There is one where an answer, sent by its last step, lets the next request begin.
+  bool enter_task(PyObject* task, Ref& before);
+  void leave_task(Ref before);
   bool has_current_task() const { return current_tasks_.get() != nullptr; }
 
   void add(CoroutineCall& call);

@@ -84,7 +84,7 @@ FirstStep::FirstStep(CoroutineCall& call, PyObject* context)
     return;
   }
   if (!task_) task_ = python_.handler_task_type->tp_alloc(python_.handler_task_type, 0);
-  if (!task_ || !call.host().enter_task(task_)) {
+  if (!task_ || !call.host().enter_task(task_, task_before_)) {
     PyErr_Clear();
     return;
   }
@@ -105,7 +105,7 @@ FirstStep::~FirstStep() {
 void FirstStep::leave() {
   if (!std::exchange(is_entered_, false)) return;
   python_.innermost_step = outer_;
-  call_.host().leave_task();
+  call_.host().leave_task(std::move(task_before_));
 }
 
 bool FirstStep::make_real() {

@@ -35,6 +35,7 @@ class FirstStep {
   PyObject* context_;           // borrowed
   PyObject* task_;              // null where tasks cannot be made this way
   PyObject* resume_ = nullptr;  // of the real task
+  Ref task_before_;             // within whose last step this one is taken
   bool is_entered_ = false;
   FirstStep* outer_;
 };
