@@ -861,6 +861,37 @@ def test_a_client_that_leaves_cancels_its_coroutine(serve, pattern, way):
     assert get(server, "/ok").text == "ok"
 
 
+@pytest.mark.in_process
+def test_a_client_that_leaves_in_its_body_is_no_error_however_its_handler_hears(
+    serve, pattern, caplog
+):
+    """Cancelled, or by an error where it reads: which comes first is chance, so this has both."""
+    app, seen = mr.App(), []
+
+    @app.post("/")
+    async def handler(request):
+        try:
+            await request.read()
+        except asyncio.CancelledError:
+            asyncio.current_task().uncancel()
+        try:
+            await request.read()
+        except mr.MillraceError as error:
+            seen.append(error)
+            raise
+
+    server = serve(app, pattern=pattern)
+    wire = Wire(server).send(
+        request("POST", "/", {"Content-Length": "9", "Expect": "100-continue"})
+    )
+    assert wire.read().status == 100
+    wire.reset()
+    stats = eventually(lambda: (s := server.stats()).total("requests_abandoned") == 1 and s)
+    assert len(seen) == 1
+    assert stats.total("requests_failed") == 0
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_a_client_that_leaves_is_no_error(serve, caplog):
     app, leaving = mr.App(), Leaving()
     app.get("/")(leaving)

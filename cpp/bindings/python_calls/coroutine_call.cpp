@@ -167,6 +167,16 @@ Ref CoroutineCall::take_exception() {
     raise(std::move(cancelled));
     return {};
   }
+  if (exchange_->is_gone()) {
+    // A reader of the body hears of the client's end in one of two ways, whichever comes first:
+    // cancelled, or by this. Neither is a failure of the handler.
+    Ref raised = take_raised();
+    if (is_of_a_connection(raised.get())) {
+      let_go().fail(base::Error{base::Errc::cancelled, {}, {}});
+      return {};
+    }
+    raise(std::move(raised));
+  }
   if (!stream_ && !std::exchange(was_rescued_, true)) {
     if (Ref const answer{rescue(request_)}; answer)
       return is_awaitable(answer.get()) ? Ref(call_host("awaited", answer.get()))

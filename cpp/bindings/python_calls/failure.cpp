@@ -41,6 +41,11 @@ PyObject* rescue(RequestObject* request) {
   return nullptr;
 }
 
+bool is_of_a_connection(PyObject* exception) {
+  auto const* const failure = engine_failure(exception);
+  return failure && (failure->fault == base::Fault::peer || failure->fault == base::Fault::network);
+}
+
 std::uint16_t report(RequestObject* request) {
   Ref const exception(take_raised());
   auto const* const failure = engine_failure(exception.get());

@@ -10,6 +10,9 @@ namespace millrace::python {
 // Asks the application's on_exception for an answer to the exception being raised. New reference,
 // possibly to an awaitable; null, and an exception raised, where it has none.
 PyObject* rescue(RequestObject* request);
+// Whether an exception is the engine's word for a connection that ended, or a peer that broke a
+// rule.
+bool is_of_a_connection(PyObject* exception);
 // Writes the one log line with its traceback, unless the peer is to blame. The exception is no
 // longer raised. Returns the status to answer with.
 std::uint16_t report(RequestObject* request);
