@@ -76,6 +76,14 @@ void decoding_limit(py::class_<Options>& options, const char* name) {
       [](Options& one, std::size_t value) { one.decoding.*field = value; });
 }
 
+template <auto field>
+void admission_option(py::class_<Options>& options, const char* name) {
+  using Value = std::remove_cvref_t<decltype(std::declval<Options>().admission.*field)>;
+  options.def_property(
+      name, [](const Options& one) { return one.admission.*field; },
+      [](Options& one, Value value) { one.admission.*field = value; });
+}
+
 void bind_options(py::module_& module) {
   using namespace py::literals;
   py::class_<Limits> limits(module, "Limits");
@@ -129,8 +137,11 @@ void bind_options(py::module_& module) {
           "min_response_rate",
           [](const Options& one) { return one.connection.pump.min_response_rate; },
           [](Options& one, std::size_t value) { one.connection.pump.min_response_rate = value; })
-      .def_readwrite("max_in_flight", &Options::max_in_flight)
       .def_readwrite("filters", &Options::filters)
+      .def_readwrite("body_memory", &Options::body_memory)
+      .def_property(
+          "handler_stuck", [](const Options& one) { return seconds(one.handler_stuck); },
+          [](Options& one, double value) { one.handler_stuck = nanoseconds(value); })
       .def_property(
           "high_water_bytes",
           [](const Options& one) { return one.connection.pump.high_water_bytes; },
@@ -138,6 +149,12 @@ void bind_options(py::module_& module) {
   decoding_limit<&coding::DecodeLimits::codings>(options, "body_codings");
   decoding_limit<&coding::DecodeLimits::ratio>(options, "body_ratio");
   decoding_limit<&coding::DecodeLimits::ratio_from_bytes>(options, "body_ratio_from_bytes");
+  admission_option<&server::AdmissionOptions::max_in_flight>(options, "max_in_flight");
+  admission_option<&server::AdmissionOptions::adaptive>(options, "adaptive_in_flight");
+  admission_option<&server::AdmissionOptions::queue_requests>(options, "queue_requests");
+  options.def_property(
+      "queue_timeout", [](const Options& one) { return seconds(one.admission.queue_timeout); },
+      [](Options& one, double value) { one.admission.queue_timeout = nanoseconds(value); });
   connection_flag<&conn::ServerConnectionOptions::half_close>(options, "half_close");
   connection_flag<&conn::ServerConnectionOptions::journey>(options, "journey");
   pump_seconds<&conn::PumpOptions::write_timeout>(options, "write_timeout");
@@ -159,10 +176,10 @@ void bind_server(py::module_& module) {
 
   py::class_<AppHooks>(module, "AppHooks")
       .def(py::init([](const py::object& app, const py::object& on_exception,
-                       const py::object& on_background) {
-             return AppHooks{ref(app), ref(on_exception), ref(on_background)};
+                       const py::object& on_background, const py::object& on_stuck) {
+             return AppHooks{ref(app), ref(on_exception), ref(on_background), ref(on_stuck)};
            }),
-           py::kw_only(), "app"_a, "on_exception"_a, "on_background"_a);
+           py::kw_only(), "app"_a, "on_exception"_a, "on_background"_a, "on_stuck"_a = py::none());
 
   py::class_<Engine>(module, "Server", py::custom_type_setup(add_traversal))
       .def(py::init(&make_engine), "options"_a, "routes"_a, "hooks"_a,

@@ -66,7 +66,12 @@ class ServerOptions:
     max_requests_per_connection: int  # 0: no limit
     max_connection_age: float  # seconds; 0: no limit
     min_response_rate: int  # bytes per second; 0: none
+    body_memory: int
     max_in_flight: int
+    adaptive_in_flight: bool
+    queue_requests: int
+    queue_timeout: float
+    handler_stuck: float  # seconds; 0: nobody watches
     filters: list[Filter]
     half_close: bool
     journey: bool
@@ -486,6 +491,7 @@ class AppHooks:
         app: Any,
         on_exception: Callable[[Request, BaseException], Any],
         on_background: Callable[[Any], None],
+        on_stuck: Callable[[int, str, str, float], None] | None = None,
     ) -> None: ...
 
 class RecorderOptions:

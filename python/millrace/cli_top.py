@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import socket
 import sys
@@ -19,7 +20,7 @@ from millrace.tables import TextTable
 if TYPE_CHECKING:
     from rich.console import Group
 
-__all__ = ["main"]
+__all__ = ["look", "main"]
 
 Snapshot = dict[str, Any]
 Ask = Callable[[], Snapshot]
@@ -77,6 +78,23 @@ def _parser() -> Parser:
     add("--once", action="store_true", help="print one snapshot and leave")
     add("--json", action="store_true", help="with --once: as JSON")
     return parser
+
+
+def look(target: str) -> Snapshot:
+    """Return one snapshot of a server, named by its socket, its process's id or a URL.
+
+    Raises
+    ------
+    OSError, EOFError
+        Nobody tells anything there.
+    ValueError
+        A URL that cannot be asked, or an answer that is none of a server of ours.
+    """
+    try:
+        with _asking(_target(target)) as ask:
+            return ask()
+    except (argparse.ArgumentTypeError, NoMetrics) as error:
+        raise ValueError(str(error)) from None
 
 
 def _target(text: str) -> str:

@@ -19,6 +19,15 @@ from typing import Literal
 
 __all__ = ["Finding", "findings", "main"]
 
+_EXAMPLES = """\
+examples:
+  millrace doctor
+  millrace doctor --json
+  millrace doctor --limits
+  millrace doctor --limits 4711
+  millrace doctor --limits http://127.0.0.1:8000/metrics
+"""
+
 Verdict = Literal["ok", "note", "missing"]
 
 
@@ -47,17 +56,41 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="millrace doctor",
         description="Show what this machine offers, what is missing, and the remedy.",
-        epilog="examples:\n  millrace doctor\n  millrace doctor --json",
+        epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", action="store_true", help="machine-readable output")
+    parser.add_argument(
+        "--limits", nargs="?", const="", metavar="PATH|PID|URL",
+        help="every limit with its default; of a running server, named as for `millrace top`, with "
+        "what it uses and has counted",
+    )  # fmt: skip
     options = parser.parse_args(argv)
+    if options.limits is not None:
+        return _show_limits(options.limits, as_json=options.json)
     found = list(findings())
     if options.json:
         print(json.dumps([asdict(finding) for finding in found], indent=2))
     else:
         _print(found)
     return 1 if any(finding.verdict == "missing" for finding in found) else 0
+
+
+def _show_limits(target: str, *, as_json: bool) -> int:
+    from millrace.cli_top import look
+    from millrace.limit_table import as_table
+
+    try:
+        table = as_table(look(target) if target else None)
+    except (OSError, EOFError, ValueError) as error:
+        print(f"millrace doctor: {target}: {error}", file=sys.stderr)
+        return 1
+    if as_json:
+        rows = [dict(zip(table.headings, row, strict=True)) for row in table.rows]
+        print(json.dumps(rows, indent=2))
+    else:
+        print(table.to_text())
+    return 0
 
 
 def findings() -> Iterator[Finding]:

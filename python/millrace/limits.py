@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Literal
 
 from millrace import _core
 from millrace.units import byte_count, seconds
@@ -33,6 +34,8 @@ class Limits:
     body_ratio, body_ratio_from_bytes:
         Bytes that one byte of such a body may become; more is 413. It counts once that many bytes
         have been decoded. Text becomes 3 to 20 times larger.
+    body_memory:
+        All such bodies together, as far as they have come; one that would go beyond is 503.
     chunk_line_bytes, trailer_bytes:
         A chunk's size line; the fields after a chunked body.
     discard_bytes:
@@ -63,9 +66,17 @@ class Limits:
         The answer to a connection's last request, or to the first after it has reached that age,
         says that the connection closes. 0: no limit.
     max_in_flight:
-        Requests being answered; one more is answered 503 with Retry-After.
+        Requests being answered; one more waits, or is answered 503 with Retry-After.
+        ``"adaptive"`` finds the number, up to the default, from how long requests take: the
+        gradient algorithm of Netflix's concurrency-limits.
+    queue_requests, queue_timeout:
+        Requests that wait until others are answered, bodies unread, and how long: then, or one
+        more, is 503. They start in the order in which they came. 0: none waits.
     high_water_bytes:
         Of an answer in pieces, what may wait for a slow client before its handler is paused.
+    handler_stuck:
+        A handler that keeps its thread for so long is named on the logger ``millrace.error``, with
+        its stack. A coroutine that awaits keeps no thread. 0: none is.
 
     Raises
     ------
@@ -86,6 +97,7 @@ class Limits:
     body_codings: int = _SERVER.body_codings
     body_ratio: int = _SERVER.body_ratio
     body_ratio_from_bytes: int | str = _SERVER.body_ratio_from_bytes
+    body_memory: int | str = _SERVER.body_memory
     chunk_line_bytes: int | str = _HTTP.chunk_line_bytes
     trailer_bytes: int | str = _HTTP.trailer_bytes
     discard_bytes: int | str = _HTTP.discard_bytes
@@ -100,13 +112,18 @@ class Limits:
     max_connections_per_address: int = _SERVER.max_connections_per_address
     max_requests_per_connection: int = _SERVER.max_requests_per_connection
     max_connection_age: float | str = _SERVER.max_connection_age
-    max_in_flight: int = _SERVER.max_in_flight
+    max_in_flight: int | Literal["adaptive"] = _SERVER.max_in_flight
+    queue_requests: int = _SERVER.queue_requests
+    queue_timeout: float | str = _SERVER.queue_timeout
     high_water_bytes: int | str = _SERVER.high_water_bytes
+    handler_stuck: float | str = _SERVER.handler_stuck
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            read = seconds if field.name.endswith(("_timeout", "_age")) else byte_count
+            read = seconds if field.name.endswith(("_timeout", "_age", "_stuck")) else byte_count
             given = getattr(self, field.name)
+            if field.name == "max_in_flight" and given == "adaptive":
+                continue
             try:
                 value = read(given)
             except (TypeError, ValueError) as error:
@@ -117,7 +134,10 @@ class Limits:
 
     def apply(self, options: _core.ServerOptions) -> None:
         """Write the limits into the engine's options."""
+        options.adaptive_in_flight = self.max_in_flight == "adaptive"
         for field in fields(self):
+            if getattr(self, field.name) == "adaptive":
+                continue  # up to the engine's own
             owner = options.limits if hasattr(options.limits, field.name) else options
             setattr(owner, field.name, getattr(self, field.name))
 
@@ -129,5 +149,7 @@ _OFF_AT_ZERO = {
     "max_connections_per_address",
     "max_requests_per_connection",
     "max_connection_age",
+    "queue_requests",
+    "handler_stuck",
 }
 _MAY_BE_ZERO = {"body_bytes", "trailer_bytes", "discard_bytes", "linger_timeout", *_OFF_AT_ZERO}

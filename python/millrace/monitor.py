@@ -11,6 +11,7 @@ import socket
 import tempfile
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,9 @@ def snapshot(server: Server) -> dict[str, Any]:
         "pattern": repr(server.pattern),
         "connections": stats["connections"],
         "in_flight": stats["in_flight"],
+        "requests_waiting": stats.get("requests_waiting", 0),
+        "body_bytes_held": stats.get("body_bytes_held", 0),
+        "limits": asdict(server.limits),
         "loops": stats.loops,
         "queue": stats.queue,
         "logs": {name: stats[name] for name in ("access_log", "access_records") if name in stats},

@@ -20,6 +20,7 @@ from millrace.sight import Sight
 from millrace.sockets import SocketOptions, chosen_backlog
 from millrace.supervisor.listeners import Layout, Lent, lent_by_engine, taken_over
 from millrace.units import seconds
+from millrace.watchdog import name_stuck
 
 if TYPE_CHECKING:
     from millrace.subinterpreters.pool import Interpreters
@@ -139,7 +140,8 @@ class Server(Sight):
         wanted = socket_options or SocketOptions()
         self._options.socket = wanted.to_engine(Layout.of(self._pattern).total)
         self._options.backlog = chosen_backlog(backlog, wanted, self._options.backlog)
-        (limits or Limits()).apply(self._options)
+        self._limits = limits or Limits()
+        self._limits.apply(self._options)
         self._monitor: Monitor | None = None
         self._lifetime: Lifetime | RemoteLifetime | None = None
         # Sockets that a predecessor of this process left for it; see millrace.supervisor.handover.
@@ -169,6 +171,11 @@ class Server(Sight):
     def pattern(self) -> Pattern | MultiProcess | Subinterpreters:
         """Who accepts, who owns connections, who runs handlers."""
         return self._pattern
+
+    @property
+    def limits(self) -> Limits:
+        """What it refuses, and when."""
+        return self._limits
 
     @property
     def drain_s(self) -> float:
@@ -288,7 +295,10 @@ class Server(Sight):
                 on_failure=self._on_failure,
             )
         hooks = _core.AppHooks(
-            app=self._app, on_exception=self._on_exception, on_background=self._on_background
+            app=self._app,
+            on_exception=self._on_exception,
+            on_background=self._on_background,
+            on_stuck=name_stuck,
         )
         on_threads = isinstance(self._pattern.dispatch, patterns.Queue)
         routes = self._app._engine_routes(plain_on_threads=on_threads)

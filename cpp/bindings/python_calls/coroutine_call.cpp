@@ -1,6 +1,7 @@
 #include "coroutine_call.hpp"
 
 #include "answer_writer.hpp"
+#include "calls_now.hpp"
 #include "context.hpp"
 #include "failure.hpp"
 #include "handler_task.hpp"
@@ -39,6 +40,7 @@ CoroutineCall::CoroutineCall(AsyncioHost& host, conn::Exchange& exchange, const 
 // steps
 
 void CoroutineCall::begin() {
+  InHandler const here(route_, exchange_);
   request_ = make_request(*exchange_, route_, this);
   if (!request_) Py_FatalError("out of memory");
   RequestContext context(route_.application->python);
@@ -89,12 +91,14 @@ void CoroutineCall::take_first_step(Ref coroutine, PyObject* context) {
 }
 
 CoroutineCall::Progress CoroutineCall::send(PyObject* value, PyObject** yielded) {
+  InHandler const here(route_, exchange_);
   PyObject* result = nullptr;
   auto const status = PyIter_Send(coroutine_.get(), value, &result);
   return settle(status, result, yielded);
 }
 
 CoroutineCall::Progress CoroutineCall::throw_in(PyObject* exception, PyObject** yielded) {
+  InHandler const here(route_, exchange_);
   auto* result =
       PyObject_CallMethodOneArg(coroutine_.get(), interpreter_state().names.throw_in, exception);
   auto const status = as_step(result);

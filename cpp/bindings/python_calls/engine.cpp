@@ -113,6 +113,7 @@ base::Result<std::unique_ptr<Engine>> Engine::make(server::Options options,
   parts->application.app = hooks.app;
   parts->application.on_exception = hooks.on_exception;
   parts->application.on_background = hooks.on_background;
+  parts->on_stuck = hooks.on_stuck;
   parts->application.body_bytes = options.body_bytes;
   auto filters = server::Filters::make(options.filters);
   if (!filters) return filters.take_status();
@@ -240,7 +241,17 @@ base::Status Engine::run_loops() {
   p.is_running = true;
   if (p.asyncio && p.asyncio_is_alone) p.asyncio->run_alone(&p);
   p.server->run_loops();
+  p.watch_handlers();
   return {};
+}
+
+void Engine::Parts::watch_handlers() {
+  if (!http || !on_stuck || on_stuck.get() == Py_None) return;
+  auto const stuck = http->options().handler_stuck;
+  if (stuck == 0 || !(has_functions || has_coroutines)) return;
+  // The counter is a loop's, but the watch alone writes it.
+  watch = std::make_unique<HandlerWatch>(this, stuck, on_stuck.get(),
+                                         server->loops()[0].counters().handlers_stuck);
 }
 
 base::Status Engine::accept() {
@@ -322,6 +333,7 @@ void Engine::Parts::stop() {
     server->stop_accepting();
     server->stop_loops();
     if (asyncio) asyncio->stop_alone();
+    if (watch) watch->stop();
   }
   if (asyncio) asyncio->abandon_calls();
   is_running = false;
@@ -385,6 +397,7 @@ void Engine::forget_all() {
   auto& engines = interpreter_state().engines;
   for (auto* engine : engines) (void)engine->parts_.release();
   engines.clear();
+  forget_all_calls();
 }
 
 PyObject* Engine::asyncio_loop() {
@@ -399,7 +412,9 @@ PyObject* Engine::asyncio_loop() {
 int Engine::traverse(visitproc visit, void* arg) const {
   if (!parts_) return 0;
   auto const& a = parts_->application;
-  for (auto* object : {a.app.get(), a.on_exception.get(), a.on_background.get()}) Py_VISIT(object);
+  for (auto* object :
+       {a.app.get(), a.on_exception.get(), a.on_background.get(), parts_->on_stuck.get()})
+    Py_VISIT(object);
   for (auto const& route : parts_->routes) Py_VISIT(route.target.get());
   Py_VISIT(parts_->target.get());
   return 0;

@@ -7,6 +7,7 @@
 #include "asyncio_host.hpp"
 #include "datagram_handler.hpp"
 #include "engine.hpp"
+#include "handler_watch.hpp"
 #include "route.hpp"
 #include "stream_handlers.hpp"
 #include "threads.hpp"
@@ -25,6 +26,8 @@ struct Engine::Parts {
   std::unique_ptr<AsyncioHost> asyncio;              // outlives the exchanges that its calls answer
   std::vector<observe::RequestRecorder*> recorders;  // the server's, one per loop
   Ref target;                                        // of plain TCP and UDP
+  Ref on_stuck;                                      // None or nothing: nobody watches
+  std::unique_ptr<HandlerWatch> watch;
   std::unique_ptr<server::StreamHandler> stream_handler;      // of plain TCP
   std::unique_ptr<server::DatagramHandler> datagram_handler;  // of UDP
   std::unique_ptr<server::Tenant> tenant;
@@ -41,6 +44,7 @@ struct Engine::Parts {
     tenant = std::move(made);
     server = &tenant->host();
   }
+  void watch_handlers();
   base::Status add(const RouteRow& row, server::Router& router, MakeHandler make_other);
   observe::Metrics metrics();
   observe::JourneySnapshot journey() const;

@@ -81,6 +81,10 @@ PyObject* Engine::stats() const {
       return nullptr;
   }
   auto* const d = dict.get();
+  if (p.http && !(set(d, "requests_waiting", p.http->admission().waiting()) &&
+                  set(d, "requests_at_once", p.http->admission().limit()) &&
+                  set(d, "body_bytes_held", p.http->body_bytes_held())))
+    return nullptr;
   bool const is_complete =
       set(d, "loops", std::move(loops)) && set(d, "queue", std::move(queue_numbers)) &&
       set(d, "connections", p.server->connections()) &&

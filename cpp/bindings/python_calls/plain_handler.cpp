@@ -1,4 +1,5 @@
 #include "answer.hpp"
+#include "calls_now.hpp"
 #include "context.hpp"
 #include "coroutine_call.hpp"
 #include "failure.hpp"
@@ -55,6 +56,7 @@ bool hand_over(conn::Exchange& exchange, const Route& route, RequestObject* requ
 }  // namespace
 
 void PlainHandler::handle(conn::Exchange& exchange) {
+  InHandler const here(route_, &exchange);
   auto* const request = make_request(exchange, route_, nullptr);
   if (!request) Py_FatalError("out of memory");
   RequestContext context(route_.application->python);

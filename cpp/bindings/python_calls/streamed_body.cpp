@@ -1,5 +1,6 @@
 #include "streamed_body.hpp"
 
+#include "calls_now.hpp"
 #include "context.hpp"
 #include "failure.hpp"
 
@@ -51,6 +52,7 @@ void StreamedBody::run() {
 
 // False: the iterator is at its end, or an exception is raised.
 bool StreamedBody::send_piece(bool& has_room) {
+  InHandler const here(route_, &exchange_);
   Entered const context(context_.get());
   Ref const chunk(PyIter_Next(answer_.chunks.get()));
   if (!chunk) return false;

@@ -6,6 +6,8 @@
 #include <fstream>
 #include <memory>
 
+#include "calls_now.hpp"
+
 namespace millrace::python {
 namespace {
 
@@ -17,7 +19,10 @@ int own_id() { return static_cast<int>(::syscall(SYS_gettid)); }
 }  // namespace
 
 bool is_thread_of(const void* engine) { return owner == engine; }
-void mark_thread_of(const void* engine) { owner = engine; }
+void mark_thread_of(const void* engine) {
+  owner = engine;
+  watch_calls_of_this_thread(engine);
+}
 
 void ThreadList::add() {
   std::lock_guard const guard(lock_);

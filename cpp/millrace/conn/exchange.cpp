@@ -61,7 +61,9 @@ void Exchange::reset() {
   parameter_count = 0;
   route = {};
   native = false;
-  subject = nullptr;
+  subject = waiting = nullptr;
+  admitted = 0;
+  held = 0;
   filtered_.reset();
   observer_.store(nullptr, std::memory_order_relaxed);
   unwritten_.store(0, std::memory_order_relaxed);

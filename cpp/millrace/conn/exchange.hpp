@@ -60,6 +60,9 @@ class Exchange final : public net::Letter {
   base::ByteView route;  // the router's pattern, which lives as long as the service; may be empty
   bool native = false;   // answered without entering Python
   void* subject = nullptr;  // the service's: which handler runs it
+  void* waiting = nullptr;  // the service's: what stands in line for it
+  std::size_t held = 0;     // the service's: bytes of its body
+  base::Time admitted = 0;  // the service's: since when it is being answered; 0: it is not
 
   // --- the handler's side; any thread, one owner at a time
   void reply(http::ResponseHead head, base::Bytes body);                // the whole answer
@@ -91,6 +94,10 @@ class Exchange final : public net::Letter {
   // without these codings, and the head without Content-Encoding and Content-Length, which spoke of
   // what was sent.
   void decode_body(const std::vector<coding::Coding>& codings, const coding::DecodeLimits& limits);
+  // Home loop, from Service::on_exchange: nobody has it until hand_over(). If its client leaves
+  // meanwhile it is over: Service::on_done.
+  void hold_back() { handed_over_ = false; }
+  void hand_over() { handed_over_ = true; }
 
   net::Reactor& home() { return *home_; }
   // Home loop, from Service::on_exchange: what filters say, made when the first one does.
@@ -107,6 +114,8 @@ class Exchange final : public net::Letter {
   }
   bool is_secure() const { return filtered_ && filtered_->is_secure; }
   bool stamping() const { return stamping_; }
+  // "GET /path", cut. Lives as long as the exchange.
+  base::ByteView summary() const { return {summary_.data(), summary_size_}; }
 
   static Exchange* take();
   static void give(Exchange* exchange);
@@ -157,6 +166,9 @@ class Service {
   virtual void on_exchange(Exchange& exchange) = 0;
   // The body that collect_body() asked for is whole.
   virtual void on_body(Exchange& exchange) = 0;
+  // So many bytes more of the body that collect_body() asked for are held until on_done(). False:
+  // there is no room for them, and the exchange has been answered so.
+  virtual bool hold(Exchange& exchange, std::size_t bytes) = 0;
   // The exchange is over.
   virtual void on_done(Exchange& exchange) = 0;
   virtual void on_connection_closed(const net::Endpoint& peer) = 0;

@@ -232,11 +232,21 @@ void ServerConnection::take_data(Exchange& exchange, base::Bytes bytes) {
   exchange.body.put(std::move(bytes));
   if (exchange.body_mode_ != Exchange::BodyMode::collecting) {
     tell_of_body(exchange);
-  } else if (exchange.body.received() > exchange.collect_limit_) {
-    refuse(exchange, Errc::body_too_large);
-  } else {
+  } else if (may_hold(exchange)) {
     grant_credit(exchange);
   }
+}
+
+// Whether what has come of a buffered body may stay; if not, its exchange has been answered.
+bool ServerConnection::may_hold(Exchange& exchange) {
+  if (exchange.body.received() > exchange.collect_limit_) {
+    refuse(exchange, Errc::body_too_large);
+    return false;
+  }
+  exchange.hand_over();  // while it may be answered
+  if (!service_.hold(exchange, exchange.body.received() - exchange.held)) return false;
+  exchange.hold_back();
+  return true;
 }
 
 void ServerConnection::take_end(Exchange& exchange, http::Fields trailers) {
@@ -276,8 +286,8 @@ void ServerConnection::decode(Exchange& exchange) {
     (is_bomb ? counters.bodies_over_ratio : counters.bodies_malformed).add();
     if (is_collected) return refuse(exchange, decoded.error().code);
     exchange.body.fail(decoded.error());
-  } else if (is_collected && exchange.body.received() > exchange.collect_limit_) {
-    return refuse(exchange, Errc::body_too_large);
+  } else if (is_collected && !may_hold(exchange)) {
+    return;
   } else if (is_collected && exchange.body.has_ended()) {
     return complete_body(exchange);
   }

@@ -85,6 +85,7 @@ class ServerConnection final : public PumpOwner {
   ConnectionReport report() const;
   Exchange* find(http::StreamId stream);
   void take_data(Exchange& exchange, base::Bytes bytes);
+  bool may_hold(Exchange& exchange);
   void take_end(Exchange& exchange, http::Fields trailers);
   void complete_body(Exchange& exchange);
   void tell_of_body(Exchange& exchange);

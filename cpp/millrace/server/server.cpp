@@ -21,7 +21,10 @@ Server::Server(Options options, Router router, LoopRunner* runner, exec::WorkerG
       router_(std::move(router)),
       filters_(std::move(filters)),
       protocol_(conn::find_protocol("h1")),
-      host_(options_, *this, runner, worker_guard) {
+      host_(options_, *this, runner, worker_guard),
+      admission_(
+          options_.admission, [this](Exchange& exchange) { begin(exchange); },
+          [this](Exchange& exchange) { answer_overloaded(exchange); }) {
   options_.connection.pump.stamps = options_.connection.journey;
   for (std::size_t i = 0; i < host_.loops().size(); ++i) {
     auto loop = std::make_unique<Loop>();
@@ -74,14 +77,22 @@ void Server::abort_all(std::size_t index) {
 // requests
 
 void Server::on_exchange(Exchange& exchange) {
-  bool const is_too_much =
-      in_flight_.fetch_add(1, std::memory_order_relaxed) >= options_.max_in_flight;
   // First, because what they add to answers is wanted on refusals too.
   if (!filters_.empty() && filters_.on_request(exchange) == Filter::Verdict::answered) return;
-  if (is_too_much) {
-    answer_overloaded(exchange);
-    return;
+  switch (admission_.ask(exchange)) {
+    case Admission::Answer::start:
+      begin(exchange);
+      return;
+    case Admission::Answer::wait:
+      if (exchange.stamping()) exchange.stamps.stamp(Moment::queued, net::Reactor::clock());
+      return;
+    case Admission::Answer::refuse:
+      answer_overloaded(exchange);
+      return;
   }
+}
+
+void Server::begin(Exchange& exchange) {
   auto match = router_.find(exchange);
   if (!match.handler) {
     answer_without_handler(exchange, match);
@@ -91,6 +102,7 @@ void Server::on_exchange(Exchange& exchange) {
   exchange.route = match.route;
   if (options_.decompress && exchange.head.has_body() && !decode_body(exchange)) return;
   if (exchange.head.has_body() && match.handler->body() == Handler::Body::whole) {
+    exchange.stamps.stamp(Moment::queued, 0);    // if it waited: it will again, for its body
     exchange.collect_body(options_.body_bytes);  // on_body() goes on
     return;
   }
@@ -121,12 +133,14 @@ void Server::start(Exchange& exchange) {
   auto* const queue = host_.loops().queue();
   if (!queue || handler->where() == Handler::Where::on_loop) {
     auto const body_complete = stamps[Moment::body_complete];
-    stamps.stamp(Moment::handler_started,
-                 body_complete ? body_complete : stamps[Moment::head_parsed]);
+    auto const ready = body_complete ? body_complete : stamps[Moment::head_parsed];
+    bool const has_waited = stamps[Moment::queued] != 0;
+    stamps.stamp(Moment::handler_started, has_waited ? net::Reactor::clock() : ready);
     handler->handle(exchange);
     return;
   }
-  if (exchange.stamping()) stamps.stamp(Moment::queued, net::Reactor::clock());
+  if (exchange.stamping() && stamps[Moment::queued] == 0)
+    stamps.stamp(Moment::queued, net::Reactor::clock());
   auto queued = queue->dispatch({&exchange, [](void* subject) {
                                    auto& x = *static_cast<Exchange*>(subject);
                                    if (x.stamping())
@@ -134,15 +148,28 @@ void Server::start(Exchange& exchange) {
                                    static_cast<Handler*>(x.subject)->handle(x);
                                  }});
   if (!queued) {
-    stamps.stamp(Moment::queued, 0);
     answer_overloaded(exchange);
   }
 }
 
-void Server::on_done(Exchange&) { in_flight_.fetch_sub(1, std::memory_order_relaxed); }
+bool Server::hold(Exchange& exchange, std::size_t bytes) {
+  auto const held = body_bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+  exchange.held += bytes;
+  if (held <= options_.body_memory) return true;
+  exchange.home().counters().bodies_refused.add();
+  answer_overloaded(exchange);
+  return false;
+}
+
+void Server::on_done(Exchange& exchange) {
+  if (auto const held = std::exchange(exchange.held, 0))
+    body_bytes_.fetch_sub(held, std::memory_order_relaxed);
+  admission_.leave(exchange);
+}
 
 void Server::answer_overloaded(Exchange& exchange) {
   static const http::Fields retry_later{{"Retry-After", "1"}};
+  exchange.stamps.stamp(Moment::queued, 0);
   exchange.home().counters().requests_refused.add();
   exchange.native = true;
   exchange.reply({.status = 503, .preset = &retry_later, .fields = {}, .content_length = {}}, {});

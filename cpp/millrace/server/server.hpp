@@ -9,6 +9,7 @@
 #include "millrace/conn/server_connection.hpp"
 #include "millrace/proto/coding/content_decoder.hpp"
 #include "millrace/proto/http/limits.hpp"
+#include "millrace/server/admission.hpp"
 #include "millrace/server/filters/filters.hpp"
 #include "millrace/server/host.hpp"
 #include "millrace/server/router.hpp"
@@ -26,8 +27,13 @@ struct Options : HostOptions {
   // servers: what was sent may be signed, or stored as it is.
   bool decompress = false;
   coding::DecodeLimits decoding;
-  // Requests being answered; one more is answered 503 with Retry-After.
-  std::size_t max_in_flight = 10'000;
+  // Bytes of all such bodies together, as far as they have come, until their requests are answered;
+  // a body that would go beyond is 503. 64 of the largest; a server with less memory sets less.
+  std::size_t body_memory = 1024 * 1024 * 1024;
+  AdmissionOptions admission;
+  // A handler that keeps its thread for so long is named in the log, with its stack, by the
+  // language it is written in. Nobody waits that long for an answer; 0: none is.
+  base::Duration handler_stuck = base::seconds(10);
   std::vector<FilterRow> filters;  // for Filters::make, in their order
 };
 
@@ -51,12 +57,16 @@ class Server final : public conn::Service, public Tenant {
   // the destructor.
   UnderWay under_way(std::size_t most, base::Time deadline);
   trace::Sink& sink(std::size_t index) { return *loops_[index]->sink; }
-  std::size_t in_flight() const override { return in_flight_.load(std::memory_order_relaxed); }
+  std::size_t in_flight() const override { return admission_.in_flight(); }
+  const Admission& admission() const { return admission_; }
+  // Of bodies that are read as a whole, the bytes that are held. Any thread.
+  std::size_t body_bytes_held() const { return body_bytes_.load(std::memory_order_relaxed); }
   const Options& options() const { return options_; }
 
   // conn::Service
   void on_exchange(conn::Exchange& exchange) override;
   void on_body(conn::Exchange& exchange) override;
+  bool hold(conn::Exchange& exchange, std::size_t bytes) override;
   void on_done(conn::Exchange& exchange) override;
   void on_connection_closed(const net::Endpoint& peer) override { host_.connection_closed(peer); }
 
@@ -76,6 +86,7 @@ class Server final : public conn::Service, public Tenant {
     loops_[loop]->connections.list(into, most);
   }
   bool decode_body(conn::Exchange& exchange);
+  void begin(conn::Exchange& exchange);
   void start(conn::Exchange& exchange);
   void answer_overloaded(conn::Exchange& exchange);
   void answer_without_handler(conn::Exchange& exchange, const Router::Match& match);
@@ -86,7 +97,8 @@ class Server final : public conn::Service, public Tenant {
   const conn::Protocol* protocol_;
   Host host_;
   std::vector<std::unique_ptr<Loop>> loops_;
-  std::atomic<std::size_t> in_flight_{0};
+  Admission admission_;
+  std::atomic<std::size_t> body_bytes_{0};
 };
 
 }  // namespace millrace::server

@@ -22,7 +22,16 @@ __all__ = [
 Stats = dict[str, Any]
 
 # What is now, not since the start: nothing of it is left of a worker that ended.
-_PRESENT = {"connections", "in_flight", "connections_open", "depth", "waiting"}
+_PRESENT = {
+    "connections",
+    "in_flight",
+    "connections_open",
+    "depth",
+    "waiting",
+    "requests_waiting",
+    "requests_at_once",
+    "body_bytes_held",
+}
 # Of these the largest counts, not the sum.
 _LARGEST = {"depth_max"}
 

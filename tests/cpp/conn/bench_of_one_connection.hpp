@@ -24,6 +24,7 @@ class ScriptedService final : public Service {
   void on_exchange(Exchange& x) override { exchange(x); }
   void on_body(Exchange& x) override { body(x); }
   void on_done(Exchange&) override { ++done; }
+  bool hold(Exchange&, std::size_t) override { return true; }
   void on_connection_closed(const net::Endpoint&) override { ++closed; }
 };
 

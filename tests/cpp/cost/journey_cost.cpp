@@ -30,6 +30,7 @@ class Answering final : public conn::Service {
   }
   void on_body(conn::Exchange&) override {}
   void on_done(conn::Exchange&) override { ++done; }
+  bool hold(conn::Exchange&, std::size_t) override { return true; }
   void on_connection_closed(const net::Endpoint&) override {}
   std::size_t done = 0;
 

@@ -265,7 +265,7 @@ TEST(AServer, RequestsInFlightAtTheLimitAreServedAndOneMoreIsRefused) {
   exec::Recipe recipe;
   for (auto const& row : exec::recipes())
     if (row.run == exec::Run::on_workers) recipe = row;
-  Running running(recipe, [](Options& o) { o.max_in_flight = 2; });
+  Running running(recipe, [](Options& o) { o.admission.max_in_flight = 2; });
   Client first(running.at()), second(running.at()), third(running.at());
   first.say("GET /gate HTTP/1.1\r\nHost: test\r\n\r\n");
   second.say("GET /gate HTTP/1.1\r\nHost: test\r\n\r\n");
@@ -276,6 +276,56 @@ TEST(AServer, RequestsInFlightAtTheLimitAreServedAndOneMoreIsRefused) {
   EXPECT_EQ(first.body(), "/gate");
   EXPECT_EQ(second.body(), "/gate");
   EXPECT_EQ(third.ask("/again"), "/again");
+}
+
+TEST_P(EveryPattern, AnswersAllOfABurstOneAfterAnother) {
+  Running const running(GetParam(), [](Options& o) {
+    o.admission = {.max_in_flight = 1, .queue_requests = 100, .queue_timeout = base::seconds(60)};
+  });
+  std::vector<Client> clients;
+  for (int i = 0; i < 12; ++i) clients.emplace_back(running.at());
+  for (int round = 0; round < 20; ++round) {
+    for (auto& client : clients) client.say("GET /burst HTTP/1.1\r\nHost: test\r\n\r\n");
+    for (auto& client : clients) EXPECT_EQ(client.body(), "/burst");
+  }
+  EXPECT_EQ(running.total(&trace::LoopCounters::requests_refused), 0u);
+  EXPECT_EQ(running.server->admission().waiting(), 0u);
+}
+
+TEST_P(EveryPattern, ForgetsClientsThatLeaveTheQueue) {
+  Running running(GetParam(), [](Options& o) {
+    o.admission = {.max_in_flight = 1, .queue_requests = 100, .queue_timeout = base::seconds(60)};
+  });
+  Client stays(running.at());
+  for (int round = 0; round < 20; ++round) {
+    std::vector<Client> leave;
+    for (int i = 0; i < 5; ++i) leave.emplace_back(running.at());
+    for (auto& client : leave) client.say("GET /burst HTTP/1.1\r\nHost: test\r\n\r\n");
+    leave.clear();
+    EXPECT_EQ(stays.ask("/stays"), "/stays");
+  }
+  while (running.server->in_flight() != 0 || running.server->admission().waiting() != 0)
+    std::this_thread::yield();
+  EXPECT_EQ(stays.ask("/stays"), "/stays");
+}
+
+TEST(AServer, HoldsSoMuchOfAllBodiesTogether) {
+  Running const running(exec::recipes().front(), [](Options& o) { o.body_memory = 1000; });
+  Client half(running.at()), other(running.at());
+  half.say("POST /h HTTP/1.1\r\nHost: test\r\nContent-Length: 600\r\n\r\n" + std::string(599, 'h'));
+  while (running.server->body_bytes_held() != 599) std::this_thread::yield();
+  other.say("POST /o HTTP/1.1\r\nHost: test\r\nContent-Length: 401\r\n\r\n" +
+            std::string(401, 'o'));
+  EXPECT_EQ(other.body().size(), 403u) << "just as much";
+  while (running.server->body_bytes_held() != 599) std::this_thread::yield();
+  other.say("POST /o HTTP/1.1\r\nHost: test\r\nContent-Length: 402\r\n\r\n" +
+            std::string(402, 'o'));
+  (void)other.body();
+  EXPECT_EQ(other.status, 503);
+  while (running.server->body_bytes_held() != 599) std::this_thread::yield();
+  half.say("h");
+  EXPECT_EQ(half.body().size(), 602u);
+  EXPECT_EQ(running.total(&trace::LoopCounters::bodies_refused), 1u);
 }
 
 TEST(AServer, SaysWhatItCannotBind) {

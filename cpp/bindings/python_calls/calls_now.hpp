@@ -1,0 +1,72 @@
+// Which handler each thread is in, for whoever watches that none keeps its thread for long.
+#pragma once
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "millrace/conn/exchange.hpp"
+
+namespace millrace::python {
+
+struct Route;
+
+// What one thread is doing. Written by it, read by any: a number that is odd while a handler has
+// the thread says whether it is still the same call, so that no call reads a clock.
+class ThreadCalls {
+ public:
+  explicit ThreadCalls(const void* engine);
+  ThreadCalls(const ThreadCalls&) = delete;
+  ThreadCalls& operator=(const ThreadCalls&) = delete;
+
+  void begin(const Route& route, const conn::Exchange* exchange);
+  void end() { bump(); }
+  bool is_within() const { return number_.load(std::memory_order_relaxed) % 2 != 0; }
+
+  struct Call {
+    std::uint64_t number = 0;
+    unsigned long thread = 0;  // as Python's threading.get_ident()
+    std::string route;         // the pattern
+    std::string what;          // "GET /path", cut; empty behind its answer
+  };
+
+ private:
+  friend std::vector<Call> calls_now(const void* engine);
+  static constexpr std::size_t words = conn::Exchange::summary_bytes / sizeof(std::uint64_t);
+  void bump() {
+    number_.store(number_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  }
+  bool read(Call& into) const;  // false: none, or it has just changed
+
+  const void* engine_;
+  const unsigned long thread_;
+  std::atomic<std::uint64_t> number_{0};
+  std::atomic<const Route*> route_{nullptr};
+  std::array<std::atomic<std::uint64_t>, words> summary_{};
+  std::atomic<std::size_t> summary_size_{0};
+};
+
+// The calling thread belongs to the engine from now on, until it ends.
+void watch_calls_of_this_thread(const void* engine);
+// In the child of a fork: none of the threads exist there, and the lock may have been taken.
+void forget_all_calls();
+// Those of an engine's threads. Any thread; the engine's routes are there.
+std::vector<ThreadCalls::Call> calls_now(const void* engine);
+
+// A handler has the thread while it lives, or a step of its coroutine. One inside another counts
+// for nothing.
+class InHandler {
+ public:
+  InHandler(const Route& route, const conn::Exchange* exchange);
+  InHandler(const InHandler&) = delete;
+  InHandler& operator=(const InHandler&) = delete;
+  ~InHandler() {
+    if (calls_) calls_->end();
+  }
+
+ private:
+  ThreadCalls* calls_;
+};
+
+}  // namespace millrace::python

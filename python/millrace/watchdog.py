@@ -1,0 +1,40 @@
+"""Names a handler that keeps its thread, with the line it stands at."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+
+__all__ = ["name_stuck"]
+
+_log = logging.getLogger("millrace.error")
+
+
+def name_stuck(thread: int, route: str, what: str, so_far_s: float) -> None:
+    """Write one record about a handler that has kept its thread for too long.
+
+    Parameters
+    ----------
+    thread:
+        The thread, as `threading.get_ident` numbers them.
+    route:
+        The pattern of the handler's route.
+    what:
+        The request, such as ``"GET /path"``; empty where it has been answered already.
+    so_far_s:
+        How long it has been at least, in seconds.
+
+    Examples
+    --------
+    >>> import threading
+    >>> name_stuck(threading.get_ident(), "/slow/{n}", "GET /slow/1", 10.0)
+    """
+    # Requests may hold any byte above the controls, and a log takes lines of text.
+    asked = "".join(c if " " <= c <= "~" else "?" for c in what) or "a request it has answered"
+    frame = sys._current_frames().get(thread)
+    stack = "".join(traceback.format_stack(frame)) if frame else "  (it has just let go)\n"
+    _log.warning(
+        "the handler of %s has kept thread %d for %.1f s, with %s; it stands at\n%s",
+        route, thread, so_far_s, asked, stack.rstrip("\n"),
+    )  # fmt: skip
