@@ -104,6 +104,8 @@ void bind_options(py::module_& module) {
           },
           py::return_value_policy::reference_internal)
       .def_readwrite("max_connections", &StreamServerOptions::max_connections)
+      .def_readwrite("max_connections_per_address",
+                     &StreamServerOptions::max_connections_per_address)
       .def_readwrite("stream", &StreamServerOptions::stream);
 }
 

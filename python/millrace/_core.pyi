@@ -597,6 +597,7 @@ class TcpServerOptions:
     backlog: int
     socket: SocketOptions
     max_connections: int
+    max_connections_per_address: int  # 0: no limit
     stream: StreamOptions
 
 @final

@@ -258,6 +258,8 @@ class TcpServer(HandlerServer, Connected):
         What messages are, see `millrace.framing`; a message above its limit ends the connection.
     max_connections:
         Open connections; one more is closed at once.
+    max_connections_per_address:
+        Of these, from one client address, as of `Limits`; one more is closed at once. 0: no limit.
     idle_timeout:
         A connection without traffic for so long is reset; 0 for never.
     write_timeout:
@@ -292,6 +294,7 @@ class TcpServer(HandlerServer, Connected):
         pattern: AnyPattern | None = None,
         framing: Framing | None = None,
         max_connections: int = _SERVER.max_connections,
+        max_connections_per_address: int = _SERVER.max_connections_per_address,
         idle_timeout: float | str = _STREAM.idle_timeout,
         write_timeout: float | str = _STREAM.write_timeout,
         high_water_bytes: int | str = _STREAM.high_water_bytes,
@@ -310,6 +313,7 @@ class TcpServer(HandlerServer, Connected):
         options.socket = wanted.to_engine(Layout.of(self._pattern).total)
         options.backlog = chosen_backlog(backlog, wanted, options.backlog)
         options.max_connections = positive("max_connections", max_connections)
+        options.max_connections_per_address = byte_count(max_connections_per_address)
         stream = _core.StreamOptions()
         stream.framing = framing if framing is not None else Framing()
         stream.idle_timeout = seconds(idle_timeout)

@@ -304,6 +304,19 @@ def test_a_handler_that_raises_is_logged_and_its_connection_reset(
     assert "KeyError" in caplog.text
 
 
+def test_a_clients_address_has_so_many_connections() -> None:
+    with (
+        mr.TcpServer(mr.tcp.echo, max_connections_per_address=1) as server,
+        plain_client(server) as one,
+    ):
+        one.sendall(b"x")
+        assert one.recv(1) == b"x"
+        with plain_client(server) as other:
+            assert other.recv(1) == b""
+        assert server.stats().total("connections_refused_address") == 1
+        assert server.stats().total("connections_refused") == 0
+
+
 def test_a_reset_cancels_the_coroutine() -> None:
     began, cancelled = threading.Event(), threading.Event()
 
