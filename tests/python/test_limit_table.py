@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 HTTP1 = "tests/python/test_http1_server.py"
 LIMITS = "tests/python/test_limits.py"
 OVERLOAD = "tests/python/test_overload.py"
-REFUSALS = "tests/cpp/proto/http1/refusals_test.cpp"
+CODED = "tests/python/test_coded_requests.py"
+CHUNKS = "tests/cpp/proto/http1/chunk_limits_test.cpp"
 CODEC = "tests/cpp/proto/http1/server_test.cpp"
 
 # Of each limit the test that goes to it and one past it.
@@ -29,8 +30,11 @@ TESTED = {
     "field_count": (HTTP1, "test_the_number_of_fields_has_a_limit"),
     "body_bytes": (HTTP1, "test_a_body_read_as_a_whole_has_a_limit"),
     "body_memory": (OVERLOAD, "test_whole_bodies_have_a_limit_together"),
-    "chunk_line_bytes": (REFUSALS, "Refusals, DoNotMeetTheirNeighboursAtAnyCut"),
-    "trailer_bytes": (REFUSALS, "Refusals, DoNotMeetTheirNeighboursAtAnyCut"),
+    "body_codings": (CODED, "test_several_codings_are_undone_up_to_their_limit"),
+    "body_ratio": (CODED, "test_the_ratio_is_a_limit"),
+    "body_ratio_from_bytes": (CODED, "test_the_ratio_is_a_limit"),
+    "chunk_line_bytes": (CHUNKS, "ALimit, OfAChunkLineIsNotPassed"),
+    "trailer_bytes": (CHUNKS, "ALimit, OfATrailerSectionIsNotPassed"),
     "discard_bytes": (CODEC, "Http1Server, ClosesOverABodyTooLongToDiscard"),
     "header_timeout": (CODEC, "Http1Server, TellsASlowHeadThatTimeIsUp"),
     "body_timeout": (
