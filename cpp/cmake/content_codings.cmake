@@ -1,4 +1,5 @@
-# The libraries behind content codings: gzip and deflate, br, zstd.
+# The libraries behind content codings: gzip and deflate (zlib streams, libdeflate what is whole),
+# br, zstd.
 find_package(PkgConfig)
 if(NOT PkgConfig_FOUND)
   message(FATAL_ERROR
@@ -6,8 +7,8 @@ if(NOT PkgConfig_FOUND)
 endif()
 
 add_library(content_codings INTERFACE)
-foreach(row IN ITEMS "zlib zlib1g-dev" "libbrotlienc libbrotli-dev" "libbrotlidec libbrotli-dev"
-                     "libzstd libzstd-dev")
+foreach(row IN ITEMS "zlib zlib1g-dev" "libdeflate libdeflate-dev" "libbrotlienc libbrotli-dev"
+                     "libbrotlidec libbrotli-dev" "libzstd libzstd-dev")
   separate_arguments(row)
   list(GET row 0 module)
   list(GET row 1 package)

@@ -26,8 +26,8 @@ struct EncoderOptions {
   bool operator==(const EncoderOptions&) const = default;
 };
 
-// Memory: gzip and deflate 260 kB; br 0.25 to 0.8 MB, above level 3 up to 3 MB; zstd 1 MB, 2 MB at
-// level 3, above it up to 13 MB. One owner at a time.
+// Memory: gzip and deflate 260 kB, and 660 kB for what comes whole; br 0.25 to 0.8 MB, above level
+// 3 up to 3 MB; zstd 1 MB, 2 MB at level 3, above it up to 13 MB. One owner at a time.
 class Encoder {
  public:
   virtual ~Encoder() = default;

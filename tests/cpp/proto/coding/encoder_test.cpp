@@ -47,6 +47,28 @@ TEST(Encoder, SendsEachPieceSoThatItCanBeDecodedAtOnce) {
   }
 }
 
+TEST(Encoder, TakesWholesAndStreamsInTurn) {
+  auto const text = sample(50'000);
+  for (auto const coding : all_codings)
+    for (int i = 0; i < 2; ++i) {
+      auto const whole = encoded(text, coding);
+      EXPECT_TRUE(decoded(whole, coding).text == text) << name_of(coding);
+      EncoderPtr const encoder(EncoderPool::take({coding, 1}));
+      std::string out;
+      encoder->encode(text, Flush::piece, out);
+      encoder->encode(text, Flush::end, out);
+      EXPECT_TRUE(decoded(out, coding).text == text + text) << name_of(coding);
+    }
+}
+
+TEST(Encoder, TakesWholesOfEverySize) {
+  for (std::size_t const size : {1024 * 1024, 1024 * 1024 + 1, 3'000'000})
+    for (auto const coding : all_codings) {
+      auto const text = sample(size);
+      EXPECT_TRUE(decoded(encoded(text, coding), coding).text == text) << name_of(coding);
+    }
+}
+
 TEST(Encoder, GathersWhatIsNotFlushed) {
   for (auto const coding : all_codings) {
     EncoderPtr const encoder(EncoderPool::take({coding, 1}));
