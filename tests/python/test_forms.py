@@ -378,22 +378,29 @@ def test_plain_handlers_inside_coroutine_middleware_get_the_form_itself(serve):
     assert post(serve(app), "/", b"a=1", URLENCODED).text == "1"
 
 
-# A program with a tiny disk of its own, in which uploads have no room.
+# A program with a tiny disk of its own, in which large uploads have no room.
 FULL_DISK = """
 import os, sys, httpx, millrace as mr
-app = mr.App()
+app, disk = mr.App(), sys.argv[1]
 
 @app.post("/")
 async def upload(request):
-    form = await request.form(limits=mr.FormLimits(directory=sys.argv[1]))
+    form = await request.form(limits=mr.FormLimits(directory=disk))
     return str(form["f"].size)
+
+@app.put("/")
+async def save(request):
+    return str(await request.save(disk + "/saved"))
 
 with mr.Server(app) as server:
     for size in (2_000_000, 500_000, 2_000_000, 500_000):
         answer = httpx.post(server.url, files={"f": ("x", b"x" * size)})
         print(answer.status_code, answer.text)
+    for size in (500_000, 2_000_000):
+        answer = httpx.put(server.url, content=b"x" * size)
+        print(answer.status_code, answer.text)
     failed = server.stats().total("requests_failed")
-print(failed, os.listdir(sys.argv[1]), os.statvfs(sys.argv[1]).f_bfree > 200)
+print(failed, os.listdir(disk), os.path.getsize(disk + "/saved"), os.statvfs(disk).f_bfree > 100)
 """
 
 
@@ -405,11 +412,11 @@ def test_a_full_disk_is_507_and_the_server_stays_well(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     if "mount" in done.stderr or "unshare" in done.stderr:
         pytest.skip("no file system of our own here: " + done.stderr.strip())
+    full = "507 Insufficient Storage"
     assert done.stdout.splitlines() == [
-        "507 Insufficient Storage", "200 500000", "507 Insufficient Storage", "200 500000",
-        "2 [] True",
+        full, "200 500000", full, "200 500000", "200 500000", full, "3 ['saved'] 500000 True",
     ]  # fmt: skip
-    assert done.stderr.count("DiskFull: the disk has no room left") == 2
+    assert done.stderr.count("DiskFull: the disk has no room left") == 3
     assert "cannot write to a file" in done.stderr
 
 
