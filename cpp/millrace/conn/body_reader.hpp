@@ -15,8 +15,9 @@ namespace millrace::conn {
 // granted.
 class BodyReader {
  public:
-  // Bytes that may be under way to a reader who has not asked yet.
-  static constexpr std::size_t window_bytes = 64 * 1024;
+  // Bytes that may be under way to a reader who has not asked yet. Twice what a loop reads at once:
+  // while one read waits for its reader the next can be taken whole, and is not cut and kept aside.
+  static constexpr std::size_t window_bytes = 128 * 1024;
 
   struct Piece {
     base::Bytes bytes;

@@ -425,6 +425,8 @@ void ServerConnection::send_part(Exchange& exchange, http::Part&& part) {
         {.status = exchange.status_, .preset = nullptr, .fields = {}, .content_length = {}}, {}};
   }
   if (is_final && exchange.filtered_) exchange.filtered_->dress(*http::final_head(part));
+  // What its handler breaks off has not been answered, whatever of it still leaves.
+  if (std::holds_alternative<http::Reset>(part)) exchange.broken_ = true;
   auto sent = pump_.send(exchange.stream_, std::move(part));
   if (sent && http::is_interim(exchange.status_))
     pump_.write_now();  // the answer may take its time

@@ -57,7 +57,8 @@ inline constexpr std::array loop_counter_rows{
     CounterRow{"bodies_over_ratio", &LoopCounters::bodies_over_ratio,
                "Request bodies that became too large for what was sent of them."},
     CounterRow{"requests_abandoned", &LoopCounters::requests_abandoned,
-               "Requests whose client left before the answer."},
+               "Requests whose answer did not leave in full: the client left, or its handler broke "
+               "it off."},
     CounterRow{"protocol_errors", &LoopCounters::protocol_errors, "Messages refused."},
     CounterRow{"heads_too_large", &LoopCounters::heads_too_large,
                "Of these, heads, targets and trailer sections above their limits."},
