@@ -272,7 +272,8 @@ class Request:
     cookies: Any  # millrace.cookies.Cookies, made when asked for
     trailers: Headers  # of a body that has been read
     trace: Any  # millrace.trace.TraceContext, made when asked for
-    client: tuple[str, int] | None
+    client: tuple[str, int] | None  # behind proxies that filters trust
+    scheme: str  # "http" or "https", as the client came
     body: bytes
     app: Any
     state: SimpleNamespace

@@ -52,8 +52,8 @@ _REFUSED = {
     "--ssl-ciphers": "TLS is; put a proxy that speaks it in front",
     "--ssl-version": "TLS is; put a proxy that speaks it in front",
     "--root-path": "a root path is; use App.include(prefix, app)",
-    "--proxy-headers": "trust in a proxy's fields is; read them from request.headers",
-    "--forwarded-allow-ips": "trust in a proxy's fields is; read them from request.headers",
+    "--proxy-headers": "it is; use app.filter(millrace.filters.ProxyHeaders())",
+    "--forwarded-allow-ips": "it is; use app.filter(millrace.filters.ProxyHeaders())",
     "--header": "a field for every answer is; set it in a middleware",
 }
 

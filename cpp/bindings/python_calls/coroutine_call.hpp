@@ -45,7 +45,9 @@ class CoroutineCall final : public conn::ExchangeObserver, public net::Letter {
 
   // --- for the request and the answer's writer
   conn::Exchange* exchange() const { return exchange_; }
-  std::size_t body_limit() const { return route_.application->body_bytes; }
+  std::size_t body_limit() const {
+    return exchange_->body_limit().value_or(route_.application->body_bytes);
+  }
   // Lets the body flow.
   void want_body();
   // A future for when there is more of it; null and RuntimeError where somebody waits already.

@@ -116,9 +116,15 @@ PyObject* get_headers(PyObject* self, void*) { return new_request_headers(reques
 
 PyObject* get_client(PyObject* self, void*) {
   auto const* r = request_of(self);
-  auto const& peer = r->exchange ? r->exchange->peer() : r->kept->peer;
-  if (peer.family() == AF_UNIX) Py_RETURN_NONE;
-  return Py_BuildValue("(si)", peer.host().c_str(), static_cast<int>(peer.port()));
+  auto const& client = r->exchange ? r->exchange->client() : r->kept->client;
+  if (client.family() == AF_UNIX) Py_RETURN_NONE;
+  return Py_BuildValue("(si)", client.host().c_str(), static_cast<int>(client.port()));
+}
+
+PyObject* get_scheme(PyObject* self, void*) {
+  auto const* r = request_of(self);
+  bool const is_secure = r->exchange ? r->exchange->is_secure() : r->kept->is_secure;
+  return PyUnicode_InternFromString(is_secure ? "https" : "http");
 }
 
 PyObject* get_app(PyObject* self, void*) {
@@ -167,8 +173,9 @@ PyGetSetDef attributes[] = {
      nullptr},
     {"trace", get_once<&RequestObject::trace, make_trace>, nullptr,
      "The trace it belongs to, a millrace.trace.TraceContext.", nullptr},
-    {"client", get_client, nullptr, "Address and port of the peer; None on a Unix socket.",
-     nullptr},
+    {"client", get_client, nullptr,
+     "Address and port of the client, behind trusted proxies; None on a Unix socket.", nullptr},
+    {"scheme", get_scheme, nullptr, "\"http\" or \"https\", as the client came.", nullptr},
     {"body", get_once<&RequestObject::body, make_body>, nullptr,
      "The whole body; a coroutine reads it first.", nullptr},
     {"app", get_app, nullptr, "The application.", nullptr},
@@ -285,7 +292,8 @@ void keep(RequestObject* r) {
     if (!r->path_params)
       PyErr_Clear();  // a number too long to convert: asking now raised, asking later gives {}
   }
-  r->kept = new KeptRequest{{}, {}, exchange.peer(), exchange.is_gone(), {}};
+  r->kept =
+      new KeptRequest{{}, {}, exchange.client(), exchange.is_secure(), exchange.is_gone(), {}};
   if (exchange.body.has_ended()) r->kept->trailers = exchange.body.trailers();
   // A copy: those who record the request when its last byte has left still read the other one.
   r->kept->head = exchange.head.copy();

@@ -16,7 +16,8 @@ class CoroutineCall;
 struct KeptRequest {
   http::Head head;
   std::string body;
-  net::Endpoint peer;
+  net::Endpoint client;
+  bool is_secure = false;
   bool is_gone = false;
   http::Fields trailers;
 };

@@ -22,6 +22,7 @@ base::Result<BodyReader::Piece> BodyReader::read() {
 }
 
 void BodyReader::reset(bool has_body) {
+  limit_ = std::numeric_limits<std::size_t>::max();
   if (!has_body && ended_ && pieces_.empty() &&
       received_ == 0) {  // the usual request: nothing to undo, no lock
     error_.reset();
@@ -42,7 +43,12 @@ void BodyReader::reset(bool has_body) {
 void BodyReader::put(base::Bytes bytes) {
   std::lock_guard const guard(lock_);
   received_ += bytes.size();
-  pieces_.push_back(std::move(bytes));
+  if (!is_too_large()) {
+    pieces_.push_back(std::move(bytes));
+  } else if (!error_) {
+    error_ =
+        base::Error{base::Errc::body_too_large, {}, "limit " + std::to_string(limit_) + " bytes"};
+  }
 }
 
 void BodyReader::end(http::Fields trailers) {
@@ -69,6 +75,11 @@ std::size_t BodyReader::take_credit_due() {
 bool BodyReader::has_ended() const {
   std::lock_guard const guard(lock_);
   return ended_;
+}
+
+bool BodyReader::has_failed() const {
+  std::lock_guard const guard(lock_);
+  return error_.has_value();
 }
 
 std::string BodyReader::take_all() {

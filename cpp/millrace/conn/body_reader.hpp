@@ -1,6 +1,7 @@
 // A request body on its way to whoever reads it, on whichever thread that is.
 #pragma once
 #include <atomic>
+#include <limits>
 #include <mutex>
 #include <optional>
 #include <vector>
@@ -29,6 +30,9 @@ class BodyReader {
 
   // Home loop.
   void reset(bool has_body);
+  // Of a body that is streamed: more is an error to its reader, who gets nothing of that.
+  void limit(std::size_t bytes) { limit_ = bytes; }
+  bool is_too_large() const { return received_ > limit_; }
   void put(base::Bytes bytes);
   void end(http::Fields trailers);
   void fail(const base::Error& error);
@@ -36,6 +40,7 @@ class BodyReader {
   std::size_t
   take_credit_due();  // bytes read since the last call: the codec may receive as many again
   bool has_ended() const;
+  bool has_failed() const;
   std::size_t received() const { return received_; }
   std::string take_all();  // buffered bodies, after end()
   const http::Fields& trailers() const { return trailers_; }
@@ -45,7 +50,8 @@ class BodyReader {
   std::vector<base::Bytes> pieces_;
   std::size_t next_piece_ = 0;
   std::size_t credit_due_ = 0;
-  std::size_t received_ = 0;  // home loop only
+  std::size_t received_ = 0;  // home loop only, as the next
+  std::size_t limit_ = std::numeric_limits<std::size_t>::max();
   std::optional<base::Error> error_;
   http::Fields trailers_;
   bool ended_ = true;

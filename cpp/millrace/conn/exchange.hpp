@@ -113,6 +113,9 @@ class Exchange final : public net::Letter {
     return filtered_ && filtered_->client ? *filtered_->client : peer();
   }
   bool is_secure() const { return filtered_ && filtered_->is_secure; }
+  std::optional<std::size_t> body_limit() const {
+    return filtered_ ? filtered_->body_bytes : std::nullopt;
+  }
   bool stamping() const { return stamping_; }
   // "GET /path", cut. Lives as long as the exchange.
   base::ByteView summary() const { return {summary_.data(), summary_size_}; }

@@ -63,7 +63,12 @@ class ServerConnection::Words final : public trace::RequestWords {
   base::ByteView target() const override { return exchange_.head.target(); }
   base::ByteView protocol() const override { return protocol_of(exchange_.head); }
   base::ByteView route() const override { return exchange_.route; }
-  base::ByteView client() const override { return connection_.client(); }
+  base::ByteView client() const override {
+    auto const* const said = exchange_.filters_said();
+    if (!said || !said->client) return connection_.client();
+    if (client_.empty()) client_ = said->client->host();
+    return client_;
+  }
   base::ByteView field(base::ByteView lower_case_name) const override {
     return field_of(exchange_.head, lower_case_name);
   }
@@ -71,6 +76,7 @@ class ServerConnection::Words final : public trace::RequestWords {
  private:
   const Exchange& exchange_;
   ServerConnection& connection_;
+  mutable std::string client_;  // as a trusted proxy has told, once asked for
 };
 
 // ----------------------------------------------------------------------------------------------
@@ -305,7 +311,8 @@ void ServerConnection::go_on_with_body(Exchange& exchange) {
 }
 
 void ServerConnection::grant_credit(Exchange& exchange) {
-  if (closed_ || exchange.broken_ || exchange.body.has_ended()) return;
+  auto const& body = exchange.body;
+  if (closed_ || exchange.broken_ || body.has_ended() || body.has_failed()) return;
   std::size_t credit = 0;
   if (exchange.credited_ == 0) {
     credit = BodyReader::window_bytes;
@@ -544,6 +551,10 @@ void ServerConnection::release(Exchange& exchange, Time written) {
   }
   // Counted last: whoever sees the count finds the request recorded.
   auto& counters = pump_.reactor().counters();
+  if (exchange.body.is_too_large()) {
+    counters.protocol_errors.add();
+    counters.bodies_too_large.add();
+  }
   if (written != 0) {
     counters.requests.add();
     if (exchange.status_ == 304) counters.answers_not_modified.add();

@@ -182,6 +182,29 @@ base::Result<std::vector<Endpoint>> Endpoint::parse_list(std::string_view text) 
   return std::vector{*endpoint};
 }
 
+std::optional<Endpoint> Endpoint::of_address(std::string_view host, std::uint16_t port) {
+  std::string const text(host);  // ends in a zero byte
+  if (text.find('\0') != text.npos) return std::nullopt;
+  Endpoint endpoint;
+  auto const keep = [&endpoint](const auto& address) {
+    std::memcpy(&endpoint.storage, &address, sizeof address);
+    endpoint.size = sizeof address;
+  };
+  if (sockaddr_in v4{}; ::inet_pton(AF_INET, text.c_str(), &v4.sin_addr) == 1) {
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(port);
+    keep(v4);
+    return endpoint;
+  }
+  if (sockaddr_in6 v6{}; ::inet_pton(AF_INET6, text.c_str(), &v6.sin6_addr) == 1) {
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(port);
+    keep(v6);
+    return endpoint;
+  }
+  return std::nullopt;
+}
+
 base::Result<std::vector<Endpoint>> Endpoint::resolve(std::string_view host, std::uint16_t port) {
   Addresses found;
   std::string const name(host);

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,8 @@ struct Endpoint {
   static base::Result<Endpoint> parse(std::string_view text);
   // As parse, and "fd://3,4" for several sockets at hand. Never an empty list.
   static base::Result<std::vector<Endpoint>> parse_list(std::string_view text);
+  // A numeric address, IPv6 without brackets; nothing where it is none.
+  static std::optional<Endpoint> of_address(std::string_view host, std::uint16_t port);
   // Resolves a name; blocks. Numeric hosts do not ask the resolver. Errc::name_not_found; never an
   // empty list.
   static base::Result<std::vector<Endpoint>> resolve(std::string_view host, std::uint16_t port);

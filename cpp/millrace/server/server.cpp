@@ -100,11 +100,18 @@ void Server::begin(Exchange& exchange) {
   }
   exchange.subject = match.handler;
   exchange.route = match.route;
-  if (options_.decompress && exchange.head.has_body() && !decode_body(exchange)) return;
-  if (exchange.head.has_body() && match.handler->body() == Handler::Body::whole) {
-    exchange.stamps.stamp(Moment::queued, 0);    // if it waited: it will again, for its body
-    exchange.collect_body(options_.body_bytes);  // on_body() goes on
-    return;
+  if (exchange.head.has_body()) {
+    auto const limit = exchange.body_limit();
+    // As it is sent; what a coded one becomes counts too.
+    bool const is_too_long = limit && exchange.head.content_length().value_or(0) > *limit;
+    if (!is_too_long && options_.decompress && !decode_body(exchange)) return;
+    if (is_too_long || match.handler->body() == Handler::Body::whole) {
+      exchange.stamps.stamp(Moment::queued, 0);  // if it waited: it will again, for its body
+      // Refuses what is too long; on_body() goes on.
+      exchange.collect_body(limit.value_or(options_.body_bytes));
+      return;
+    }
+    if (limit) exchange.body.limit(*limit);
   }
   start(exchange);
 }

@@ -47,9 +47,12 @@ struct LoopCounters {
   Counter bodies_malformed;         // 400: a body is not what its content coding makes
   Counter bodies_over_ratio;        // 413: a body became too large for what was sent of it
   Counter requests_abandoned;       // the client left before its answer
+  Counter requests_denied;          // refused by a filter, but for rates: hosts, origins
+  Counter requests_limited;         // 429: above a rate
+  Counter forwarded_malformed;      // from trusted proxies: what they said was ignored
   Counter protocol_errors;          // messages refused
   Counter heads_too_large;          // of these: a head, target or trailer section above its limit
-  Counter bodies_too_large;         // of these: a body above the limit of those read as a whole
+  Counter bodies_too_large;         // of these: a body above its limit
   Counter timeouts;                 // connections ended by a deadline, idle ones apart
   Counter header_timeouts;          // of these: the head had not come
   Counter body_timeouts;            // of these: the body had not come, or too slowly

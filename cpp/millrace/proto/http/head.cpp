@@ -121,4 +121,10 @@ void Head::remove(ByteView lower_case_name) {
   if (lower_case_name == "content-length") block_->content_length.reset();
 }
 
+void Head::set_authority(ByteView authority) {
+  block_->authority = {static_cast<std::uint32_t>(block_->bytes.size()),
+                       static_cast<std::uint32_t>(authority.size())};
+  block_->bytes.append(authority);
+}
+
 }  // namespace millrace::http

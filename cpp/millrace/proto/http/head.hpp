@@ -118,6 +118,8 @@ class Head {
   void add(ByteView name, ByteView value);
   // Every field with this name; without Content-Length there is no content_length().
   void remove(ByteView lower_case_name);
+  // In place of what the target or Host said. As for add().
+  void set_authority(ByteView authority);
 
  private:
   HeadBlockPtr block_;

@@ -217,6 +217,11 @@ bool is_ipv6(ByteView text) {
 
 }  // namespace
 
+ByteView host_in(ByteView authority) {
+  auto const end = authority.starts_with('[') ? authority.find(']') + 1 : authority.find(':');
+  return authority.substr(0, end);
+}
+
 bool is_authority(ByteView text) {
   if (!text.empty() && text.front() == '[') {
     auto const end = text.find(']');

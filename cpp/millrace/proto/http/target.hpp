@@ -13,6 +13,8 @@ base::Status read_target(HeadBlock& block);
 // uri-host [":" port] as Host and targets carry it (RFC 9110 7.2): a name, an IPv4 address or an
 // IPv6 one in brackets; never empty, never with user information; a port is at most 65535.
 bool is_authority(ByteView text);
+// Its host: without the port, the brackets of an IPv6 address included.
+ByteView host_in(ByteView authority);
 
 // Percent-decoded text; nothing where an escape is malformed.
 std::optional<std::string> percent_decode(ByteView text);

@@ -21,6 +21,13 @@ class Filter {
     exchange.reply(std::move(head), std::move(body));
     return Verdict::answered;
   }
+  // The same, counted as a refusal. `why` is text that outlives the answer.
+  static Verdict refuse(conn::Exchange& exchange, std::uint16_t status, base::ByteView why) {
+    static const http::Fields text{{"Content-Type", "text/plain; charset=utf-8"}};
+    exchange.home().counters().requests_denied.add();
+    return answer(exchange, {.status = status, .preset = &text, .fields = {}, .content_length = {}},
+                  base::Bytes::borrowed(why));
+  }
 };
 
 }  // namespace millrace::server

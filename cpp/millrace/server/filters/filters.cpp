@@ -3,8 +3,16 @@
 #include <algorithm>
 #include <array>
 
+#include "millrace/server/filters/body_limit.hpp"
 #include "millrace/server/filters/compression.hpp"
+#include "millrace/server/filters/cors.hpp"
+#include "millrace/server/filters/etag.hpp"
+#include "millrace/server/filters/https_redirect.hpp"
+#include "millrace/server/filters/proxy_headers.hpp"
+#include "millrace/server/filters/rate_limit.hpp"
+#include "millrace/server/filters/request_id.hpp"
 #include "millrace/server/filters/security_headers.hpp"
+#include "millrace/server/filters/trusted_hosts.hpp"
 
 namespace millrace::server {
 namespace {
@@ -17,8 +25,16 @@ struct Kind {
 };
 
 constexpr std::array kinds{
+    Kind{"body_limit", make_body_limit},
     Kind{"compression", make_compression},
+    Kind{"cors", make_cors},
+    Kind{"etag", make_etag},
+    Kind{"https_redirect", make_https_redirect},
+    Kind{"proxy_headers", make_proxy_headers},
+    Kind{"rate_limit", make_rate_limit},
+    Kind{"request_id", make_request_id},
     Kind{"security_headers", make_security_headers},
+    Kind{"trusted_hosts", make_trusted_hosts},
 };
 
 // `prefix` ends at a segment's end.
