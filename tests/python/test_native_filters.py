@@ -187,7 +187,7 @@ def test_a_streaming_handler_can_answer_for_a_body_too_large(serve):
     async def upload(request):
         try:
             await request.read()
-        except mr.MessageTooLarge as error:
+        except mr.errors.MessageTooLarge as error:
             return mr.Response(str(error), status=422)
 
     with Wire(serve(app)) as wire:

@@ -17,9 +17,9 @@ class BodyLimit(Filter):
 
     A length that is declared is refused before the body is read, and before ``100 Continue``. A
     chunked body is refused once it grows beyond; where a coroutine streams it, ``request.read()``
-    and ``request.stream()`` raise `millrace.MessageTooLarge`, which is a 413 if nobody catches it.
-    It stands in place of ``Limits.body_bytes``, and may be above it; of several filters that see a
-    request the last one counts, so that one for a prefix can allow more.
+    and ``request.stream()`` raise `millrace.errors.MessageTooLarge`, which is a 413 if nobody
+    catches it. It stands in place of ``Limits.body_bytes``, and may be above it; of several filters
+    that see a request the last one counts, so that one for a prefix can allow more.
 
     Parameters
     ----------
