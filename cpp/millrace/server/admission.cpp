@@ -44,7 +44,8 @@ Admission::Answer Admission::ask(Exchange& exchange) {
 
 bool Admission::try_enter() {
   auto const most = limit_.load(std::memory_order_relaxed);
-  auto now = in_flight_.load(std::memory_order_relaxed);
+  // In one order with waiting_, so that of one who lines up and one who leaves, one sees the other.
+  auto now = in_flight_.load();
   while (now < most)
     if (in_flight_.compare_exchange_weak(now, now + 1)) return true;
   return false;
