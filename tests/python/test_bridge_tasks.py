@@ -286,6 +286,7 @@ def test_suspended_handlers_survive_the_collector(serve):
         assert wire.read().text == "collected?"
 
 
+@pytest.mark.in_process
 def test_no_object_is_left_by_requests_that_are_over(serve, pattern):
     app = mr.App()
 
