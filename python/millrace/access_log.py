@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import json
 import logging
 import os
 import re
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -176,10 +178,15 @@ def _nothing() -> None:
 
 
 class _Reader(threading.Thread):
-    """A thread that ends when its queue is closed; a daemon, since exit handlers do the closing."""
+    """A thread that ends when its queue is closed.
+
+    A daemon, since exit handlers do the closing; but in a sub-interpreter, which has none and is
+    always left by a stop.
+    """
 
     def __init__(self, what: str, run: Callable[[], None]) -> None:
-        super().__init__(name=f"millrace {what}", target=run, daemon=True)
+        is_daemon = sys.version_info < (3, 12) or _thread.daemon_threads_allowed()
+        super().__init__(name=f"millrace {what}", target=run, daemon=is_daemon)
 
     def join(self, timeout: float | None = None) -> None:
         # A handler may stop its server; its thread cannot wait for itself.
