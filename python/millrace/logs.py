@@ -97,6 +97,7 @@ class LogFile(logging.Handler):
         self.dropped = 0
         self._dropped_in_a_row = 0
         self._is_torn = False
+        self._descriptor = -1  # logging closes handlers at exit, those that could not open too
         try:
             self._descriptor = self._open()
         except OSError as error:
