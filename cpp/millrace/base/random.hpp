@@ -2,6 +2,7 @@
 #pragma once
 #include <cmath>
 #include <cstdint>
+#include <random>
 
 namespace millrace::base {
 
@@ -24,5 +25,12 @@ class Random {
  private:
   std::uint64_t state_;
 };
+
+// From the system's generator, so that nobody outside can tell it.
+inline std::uint64_t system_seed() {
+  std::random_device system;
+  auto const half = std::uint64_t{system()} << 32;
+  return half | system();
+}
 
 }  // namespace millrace::base

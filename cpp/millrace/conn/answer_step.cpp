@@ -1,18 +1,10 @@
 #include "millrace/conn/answer_step.hpp"
 
 #include "millrace/conn/exchange.hpp"
+#include "millrace/proto/http/answer_fields.hpp"
 #include "millrace/proto/http/text.hpp"
 
 namespace millrace::conn {
-namespace {
-
-bool has_field(const http::ResponseHead& head, base::ByteView name) {
-  std::string lower_case(name);
-  for (auto& c : lower_case) c = http::lower(c);
-  return head.fields.find(lower_case) || (head.preset && head.preset->find(lower_case));
-}
-
-}  // namespace
 
 void AnswerStep::pass_on(Exchange& exchange, http::Part&& part) {
   if (next_) {
@@ -24,7 +16,8 @@ void AnswerStep::pass_on(Exchange& exchange, http::Part&& part) {
 
 void Filtered::dress(http::ResponseHead& head) const {
   for (std::size_t i = defaults.size(); i-- > 0;)
-    if (!has_field(head, defaults.name(i))) head.fields.add(defaults.name(i), defaults.value(i));
+    if (!http::find_field(head, http::in_lower_case(defaults.name(i))))
+      head.fields.add(defaults.name(i), defaults.value(i));
   for (std::size_t i = 0; i < additions.size(); ++i)
     head.fields.add(additions.name(i), additions.value(i));
 }

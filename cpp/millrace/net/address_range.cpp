@@ -50,8 +50,17 @@ std::optional<AddressBytes> address_bytes(const Endpoint& endpoint) {
   return bytes;
 }
 
-bool is_ipv4(const AddressBytes& address) {
-  return std::equal(mapped.begin(), mapped.begin() + mapped_bytes, address.begin());
+std::optional<std::uint64_t> customer_of(const Endpoint& endpoint) {
+  constexpr std::uint64_t of_ipv4 = 0xffff'ffff'0000'0000;
+  auto const address = address_bytes(endpoint);
+  if (!address) return std::nullopt;
+  std::uint32_t ipv4 = 0;
+  std::memcpy(&ipv4, address->data() + mapped_bytes, sizeof ipv4);
+  if (std::equal(mapped.begin(), mapped.begin() + mapped_bytes, address->begin()))
+    return of_ipv4 | ipv4;
+  std::uint64_t network = 0;
+  std::memcpy(&network, address->data(), sizeof network);
+  return network;
 }
 
 base::Result<AddressRange> AddressRange::parse(std::string_view text) {

@@ -12,7 +12,11 @@ namespace millrace::net {
 using AddressBytes = std::array<std::uint8_t, 16>;
 // Nothing: it has none, as Unix sockets.
 std::optional<AddressBytes> address_bytes(const Endpoint& endpoint);
-bool is_ipv4(const AddressBytes& address);
+
+// What one customer has at its command, as a number: an IPv4 address, or the /64 of an IPv6 one.
+// They do not meet: no client comes from ffff:ffff::/32, which is multicast (RFC 4291 2.7).
+// Nothing: it has no address.
+std::optional<std::uint64_t> customer_of(const Endpoint& endpoint);
 
 class AddressRange {
  public:

@@ -78,8 +78,7 @@ std::optional<std::vector<Parameter>> read_parameters(ByteView text, Quoting quo
     text.remove_prefix(1);
     skip_blanks(text);
     if (text.empty() || text.front() == ';') continue;  // RFC 9110 5.6.6 lets it be empty
-    std::string name(take_token(text));
-    std::ranges::transform(name, name.begin(), http::lower);
+    auto name = http::in_lower_case(take_token(text));
     if (name.empty() || text.empty() || text.front() != '=') return std::nullopt;
     text.remove_prefix(1);
     auto value = take_value(text, quoting);

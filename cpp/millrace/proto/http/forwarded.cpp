@@ -60,8 +60,7 @@ struct Element {
   std::vector<std::string> names;  // in lower case; each may come once (RFC 7239 4)
 
   bool add(ByteView name, std::string value) {
-    std::string lower_case(name);
-    for (auto& c : lower_case) c = lower(c);
+    auto lower_case = in_lower_case(name);
     if (std::ranges::find(names, lower_case) != names.end()) return false;
     if (lower_case == "for")
       hop.for_node = std::move(value);

@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <array>
+#include <string>
 
 #include "millrace/base/bytes.hpp"
 
@@ -14,6 +15,12 @@ inline constexpr auto lower_case_bytes = [] {
   return table;
 }();
 constexpr char lower(char c) { return lower_case_bytes[static_cast<unsigned char>(c)]; }
+
+inline std::string in_lower_case(base::ByteView text) {
+  std::string lower_case(text);
+  for (auto& c : lower_case) c = lower(c);
+  return lower_case;
+}
 
 constexpr bool is_blank(char c) { return c == ' ' || c == '\t'; }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "millrace/conn/exchange.hpp"
+#include "millrace/proto/http/answer_fields.hpp"
 #include "millrace/proto/http/text.hpp"
 
 namespace millrace::server {
@@ -20,12 +21,6 @@ void for_each(const ResponseHead& head, ByteView lower_case_name, Visit visit) {
   for (auto const* fields : {head.preset, &head.fields})
     for (std::size_t i = 0; fields && i < fields->size(); ++i)
       if (http::equals_ignoring_case(fields->name(i), lower_case_name)) visit(fields->value(i));
-}
-
-bool has(const ResponseHead& head, ByteView lower_case_name) {
-  bool found = false;
-  for_each(head, lower_case_name, [&](ByteView) { found = true; });
-  return found;
 }
 
 bool lists(const ResponseHead& head, ByteView lower_case_name, ByteView lower_case_member) {
@@ -45,7 +40,7 @@ bool has_type_of(const ResponseHead& head, const std::vector<std::string>& patte
   std::string type;
   for_each(head, "content-type",
            [&](ByteView value) { type = http::trimmed(value.substr(0, value.find(';'))); });
-  std::ranges::transform(type, type.begin(), http::lower);
+  type = http::in_lower_case(type);
   return std::ranges::any_of(patterns, [&](auto const& one) { return is_type(type, one); });
 }
 
@@ -110,7 +105,7 @@ class CompressionStep final : public conn::AnswerStep {
     if (head.status == 304) add_vary(head);  // RFC 9110 15.4.5: as a 200 would
     if (!may_be_compressed(head, size, rules_)) return false;
     add_vary(head);
-    return wanted_ && (rules_.with_credentials || !has(head, "set-cookie"));
+    return wanted_ && (rules_.with_credentials || !http::find_field(head, "set-cookie"));
   }
 
   void begin(conn::Exchange& exchange, ResponseHead& head) {
@@ -165,7 +160,7 @@ bool may_be_compressed(const ResponseHead& head, std::optional<std::uint64_t> si
   // A range is one of the bytes as they are; and who frames an answer knows them.
   for (ByteView const name :
        {"content-encoding", "content-range", "accept-ranges", "transfer-encoding"})
-    if (has(head, name)) return false;
+    if (http::find_field(head, name)) return false;
   if (lists(head, "cache-control", "no-transform")) return false;  // RFC 9111 5.2.2.6
   return has_type_of(head, rules.content_types);
 }

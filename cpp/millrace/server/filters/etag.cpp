@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "millrace/base/siphash.hpp"
+#include "millrace/proto/http/answer_fields.hpp"
 #include "millrace/proto/http/conditional.hpp"
 
 namespace millrace::server {
@@ -30,11 +31,6 @@ std::string tag_of(ByteView body, bool is_weak) {
   *end++ = '-';
   end = std::to_chars(end, text.end(), body.size(), 16).ptr;
   return (is_weak ? "W/\"" : "\"") + std::string(text.begin(), end) + '"';
-}
-
-std::optional<ByteView> field_of(const http::ResponseHead& head, ByteView lower_case_name) {
-  auto const own = head.fields.find(lower_case_name);
-  return own || !head.preset ? own : head.preset->find(lower_case_name);
 }
 
 void add_kept(http::Fields& to, const http::Fields& from) {
@@ -66,7 +62,7 @@ class Tags final : public conn::AnswerStep {
  private:
   void tag(const http::Head& request, http::ResponseMessage& message) const {
     auto& head = message.head;
-    std::string text(field_of(head, "etag").value_or(ByteView{}));
+    std::string text(http::find_field(head, "etag").value_or(ByteView{}));
     if (text.empty()) {
       if (message.body.size() > rules_.most_bytes) return;
       text = tag_of(message.body.view(), rules_.is_weak);

@@ -1,8 +1,8 @@
 #include "millrace/server/filters/rate_limit.hpp"
 
 #include <cmath>
-#include <random>
 
+#include "millrace/base/random.hpp"
 #include "millrace/base/siphash.hpp"
 #include "millrace/net/address_range.hpp"
 #include "millrace/proto/http/text.hpp"
@@ -15,12 +15,11 @@ using base::ByteView;
 
 constexpr ByteView header_prefix = "header:";
 
-// Of IPv6 the /64: what one household or machine has at its command. Those of a Unix socket are one
-// client.
+// Those of a Unix socket are one client.
 std::string bytes_of(const net::Endpoint& client) {
-  auto const address = net::address_bytes(client);
-  if (!address) return "unix";
-  return {address->begin(), net::is_ipv4(*address) ? address->end() : address->begin() + 8};
+  auto const customer = net::customer_of(client);
+  return customer ? std::string(reinterpret_cast<const char*>(&*customer), sizeof *customer)
+                  : "unix";
 }
 
 std::int64_t whole_seconds(base::Duration duration) {
@@ -36,9 +35,6 @@ struct RateRules {
 class RateLimit final : public Filter {
  public:
   explicit RateLimit(RateRules rules) : rules_(std::move(rules)), buckets_(rules_.rule) {
-    std::random_device entropy;
-    for (auto* half : {&secret_.first, &secret_.second})
-      *half = std::uint64_t{entropy()} << 32 | entropy();
     auto const& rule = rules_.rule;
     policy_ = "\"default\";q=" + std::to_string(rule.burst) +
               ";w=" + std::to_string(whole_seconds(rule.burst * rule.interval));
@@ -75,7 +71,7 @@ class RateLimit final : public Filter {
 
   RateRules rules_;
   TokenBuckets buckets_;
-  base::SipKey secret_;
+  base::SipKey secret_{base::system_seed(), base::system_seed()};
   std::string policy_;
 };
 
@@ -98,8 +94,7 @@ base::Result<std::unique_ptr<Filter>> make_rate_limit(Settings& settings) {
   auto const key = settings.text("key");
   rules.everyone = key == "everyone";
   if (key.starts_with(header_prefix)) {
-    rules.header = key.substr(header_prefix.size());
-    for (auto& c : rules.header) c = http::lower(c);
+    rules.header = http::in_lower_case(key.substr(header_prefix.size()));
   }
   return std::unique_ptr<Filter>(std::make_unique<RateLimit>(std::move(rules)));
 }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <random>
 
 #include "millrace/base/random.hpp"
 #include "millrace/base/uuid.hpp"
@@ -23,15 +22,9 @@ bool is_well_formed(base::ByteView id) {
   return !id.empty() && id.size() <= most_bytes && std::ranges::all_of(id, is_fine);
 }
 
-// Each loop has a sequence of its own, from a start that the system's generator gave.
-base::Random seeded() {
-  std::random_device entropy;
-  return base::Random(std::uint64_t{entropy()} << 32 | entropy());
-}
-
 std::string make_id() {
   using namespace std::chrono;
-  thread_local base::Random random = seeded();
+  thread_local base::Random random(base::system_seed());  // each loop has a sequence of its own
   auto const since_1970 = system_clock::now().time_since_epoch();
   auto const unix_ms = duration_cast<milliseconds>(since_1970).count();
   auto const first = random.next();
@@ -41,9 +34,9 @@ std::string make_id() {
 class RequestId final : public Filter {
  public:
   RequestId(std::string header, bool is_trusted)
-      : header_(std::move(header)), lower_case_(header_), is_trusted_(is_trusted) {
-    for (auto& c : lower_case_) c = http::lower(c);
-  }
+      : header_(std::move(header)),
+        lower_case_(http::in_lower_case(header_)),
+        is_trusted_(is_trusted) {}
 
   Verdict on_request(conn::Exchange& exchange) override {
     auto theirs = taken_over(exchange.head);
