@@ -485,6 +485,10 @@ class App:
         routes = (route for app in self._all_apps() for route in app._routes)
         return any(isinstance(route.handler, _MetricsRoute) for route in routes)
 
+    def _has_filter(self, kind: type[Filter]) -> bool:
+        filters = (filter for app in self._all_apps() for _, filter in app._filters)
+        return any(isinstance(filter, kind) for filter in filters)
+
     def _all_apps(self) -> Iterator[App]:
         yield self
         for _, app in self._included:

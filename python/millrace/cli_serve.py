@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
-from millrace import cli_operating, cli_workers, patterns, process, reload
+from millrace import cli_operating, cli_proxy, cli_workers, patterns, process, reload
 from millrace.access_log import AccessLog
 from millrace.app import App
 from millrace.cli_options import (
@@ -22,7 +22,8 @@ from millrace.cli_options import (
     port_number,
     reader,
 )
-from millrace.limits import Limits
+from millrace.filters import ProxyHeaders
+from millrace.limits import Limits, read_limits
 from millrace.logs import configure_logging
 from millrace.server import Server
 from millrace.sockets import read_socket_options
@@ -39,6 +40,8 @@ examples:
   millrace serve hello:make_app --factory --host 0.0.0.0 --port 80
   millrace serve hello:app --pattern reuseport_shards:loops=4 --timeout-graceful-shutdown 30s
   millrace serve hello:app --bind 127.0.0.1:8000 --bind '[::1]:8000' --bind unix:/run/hello.sock
+  millrace serve hello:app --limit head_bytes=16KiB --limit max_connections_per_address=50
+  millrace serve hello:app --proxy-headers --forwarded-allow-ips 10.0.0.0/8
   MILLRACE_LOG_LEVEL=debug millrace serve hello:app --env-file production.env
 """
 
@@ -52,8 +55,6 @@ _REFUSED = {
     "--ssl-ciphers": "TLS is; put a proxy that speaks it in front",
     "--ssl-version": "TLS is; put a proxy that speaks it in front",
     "--root-path": "a root path is; use App.include(prefix, app)",
-    "--proxy-headers": "it is; use app.filter(millrace.filters.ProxyHeaders())",
-    "--forwarded-allow-ips": "it is; use app.filter(millrace.filters.ProxyHeaders())",
     "--header": "a field for every answer is; set it in a middleware",
 }
 
@@ -71,8 +72,10 @@ def main(argv: Sequence[str]) -> int:
         options.socket_option = read_socket_options(options.socket_option)
     except ValueError as error:
         parser.error(f"--socket-option: {error}")
+    limits = _limits(parser, options)
     try:
         options.pattern = cli_workers.chosen_pattern(options, os.environ)
+        proxy_headers = cli_proxy.chosen_filter(options, os.environ)
     except ValueError as error:
         parser.error(str(error))
     cli_operating.check(parser, options)
@@ -92,7 +95,7 @@ def main(argv: Sequence[str]) -> int:
         if options.reload and not inherited:
             return reload.serve_and_watch(argv, binds, cli_operating.watched(options))
         app = process.find_app(options.app, app_dir=options.app_dir, factory=options.factory)
-        server = _server(parser, options, app, binds)
+        server = _server(parser, options, app, binds, limits, proxy_headers)
         if inherited:
             deaf_to, is_replaced = reload.HEARD_BY_RELOADER, reload.is_replaced
             process.serve(server, deaf_to=deaf_to, is_replaced=is_replaced)
@@ -149,11 +152,17 @@ def _parser() -> argparse.ArgumentParser:
         help="log requests that take this long, with their journey")  # fmt: skip
     add("--monitor", nargs="?", const=True, metavar="PATH",
         help="open a Unix socket for `millrace top`; PATH goes by the process id")  # fmt: skip
-    add("--limit-concurrency", type=count, metavar="N", help="requests under way; more are 503")
+    add("--limit", action=Each, metavar="NAME=VALUE", default=(),
+        help="a limit of millrace.Limits, such as head_bytes=16KiB or handler_stuck=off; may be "
+        "given several times. `millrace doctor --limits` has all")  # fmt: skip
+    add("--limit-concurrency", type=count, metavar="N",
+        help="requests under way; more are 503. As --limit max_in_flight=N")  # fmt: skip
     add("--backlog", type=count, metavar="N", help="connections the kernel keeps for us")
     add("--socket-option", action=Each, metavar="NAME=VALUE", default=(),
         help="such as receive_buffer=64kB; may be given several times")  # fmt: skip
-    add("--timeout-keep-alive", type=duration, metavar="TIME", help="idle time; 75 or 75s")
+    add("--timeout-keep-alive", type=duration, metavar="TIME",
+        help="idle time; 75 or 75s. As --limit idle_timeout=TIME")  # fmt: skip
+    cli_proxy.add_options(parser)
     add("--timeout-graceful-shutdown", type=duration, default=10.0, metavar="TIME",
         help="for requests under way when stopping (10s)")  # fmt: skip
     add("--decompress", action="store_true",
@@ -266,19 +275,43 @@ def _binds(options: argparse.Namespace) -> list[str]:
     return [process.join_address(options.host, options.port)]
 
 
+# What uvicorn has a flag for.
+_LIMIT_FLAGS = {"limit_concurrency": "max_in_flight", "timeout_keep_alive": "idle_timeout"}
+
+
+def _limits(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Limits:
+    try:
+        chosen = read_limits(options.limit)
+    except ValueError as error:
+        parser.error(f"--limit: {error}")
+    for flag, name in _LIMIT_FLAGS.items():
+        value = getattr(options, flag)
+        if value is not None and name in chosen:
+            parser.error(f"--limit {name} and --{flag.replace('_', '-')} exclude each other: leave "
+                         "one out")  # fmt: skip
+        if value is not None:
+            chosen[name] = value
+    try:
+        return Limits(**chosen)
+    except ValueError as error:
+        parser.error(str(error))
+
+
 def _server(
-    parser: argparse.ArgumentParser, options: argparse.Namespace, app: App, binds: list[str]
+    parser: argparse.ArgumentParser,
+    options: argparse.Namespace,
+    app: App,
+    binds: list[str],
+    limits: Limits,
+    proxy_headers: ProxyHeaders | None,
 ) -> Server:
-    limits = {
-        "max_in_flight": options.limit_concurrency,
-        "idle_timeout": options.timeout_keep_alive,
-    }
     try:
         return Server(
             app,
             bind=binds,
             pattern=options.pattern,
-            limits=Limits(**{name: value for name, value in limits.items() if value is not None}),
+            limits=limits,
+            proxy_headers=proxy_headers,
             http=options.http,
             journey=not options.no_journey,
             decompress=options.decompress,

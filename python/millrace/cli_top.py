@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace import human
@@ -20,7 +21,7 @@ from millrace.tables import TextTable
 if TYPE_CHECKING:
     from rich.console import Group
 
-__all__ = ["look", "main"]
+__all__ = ["look", "main", "why_not"]
 
 Snapshot = dict[str, Any]
 Ask = Callable[[], Snapshot]
@@ -58,9 +59,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"millrace top: {options.target}: {ended}", file=sys.stderr)
         return 1
     except OSError as error:
-        there = "" if _is_url(options.target) else "with --monitor "
-        why = f"{error.strerror or error}: is a server running {there}there?"
-        print(f"millrace top: {options.target}: {why}", file=sys.stderr)
+        print(f"millrace top: {options.target}: {why_not(options.target, error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 0
@@ -95,6 +94,22 @@ def look(target: str) -> Snapshot:
             return ask()
     except (argparse.ArgumentTypeError, NoMetrics) as error:
         raise ValueError(str(error)) from None
+
+
+def why_not(target: str, error: OSError) -> str:
+    """Say why nobody tells anything there, and what helps."""
+    said = error.strerror or str(error)
+    if _is_url(target):
+        return f"{said}: is a server running there?"
+    if not target.isdecimal():
+        return f"{said}: is a server running with --monitor there?"
+    if not Path("/proc", target).exists():
+        return "there is no such process: name that of a server started with --monitor"
+    return (
+        f"{_path(target)}: {said}: start the server with --monitor, or name its socket where "
+        "--monitor was given a path, or the URL of its metrics route, such as "
+        "http://127.0.0.1:8000/metrics"
+    )
 
 
 def _target(text: str) -> str:

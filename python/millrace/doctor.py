@@ -77,13 +77,14 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _show_limits(target: str, *, as_json: bool) -> int:
-    from millrace.cli_top import look
+    from millrace.cli_top import look, why_not
     from millrace.limit_table import as_table
 
     try:
         table = as_table(look(target) if target else None)
     except (OSError, EOFError, ValueError) as error:
-        print(f"millrace doctor: {target}: {error}", file=sys.stderr)
+        why = why_not(target, error) if isinstance(error, OSError) else str(error)
+        print(f"millrace doctor: {target}: {why}", file=sys.stderr)
         return 1
     if as_json:
         rows = [dict(zip(table.headings, row, strict=True)) for row in table.rows]

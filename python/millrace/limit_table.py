@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from millrace.limits import Limits
+from millrace.limits import OFF_AT_ZERO, Limits
 from millrace.tables import TextTable
 
 __all__ = ["LIMIT_ROWS", "LimitRow", "as_markdown", "as_table", "shown"]
@@ -116,7 +116,7 @@ def shown(row: LimitRow, value: float | str) -> str:
     if isinstance(value, str):
         return value
     if value == 0:
-        return "off" if row.name in _OFF_AT_ZERO else "0"
+        return "off" if row.name in OFF_AT_ZERO else "0"
     if row.unit == "seconds":
         return "1 h" if value == 3600 else f"{value:g} s"
     if row.unit == "count":
@@ -187,14 +187,3 @@ def _used(row: LimitRow, seen: Mapping[str, Any]) -> str:
     if value is None:
         return "?"
     return shown(row, value) if row.unit == "bytes" and value else f"{value:,.0f}"
-
-
-_OFF_AT_ZERO = {
-    "min_body_rate",
-    "min_response_rate",
-    "max_connections_per_address",
-    "max_requests_per_connection",
-    "max_connection_age",
-    "queue_requests",
-    "handler_stuck",
-}

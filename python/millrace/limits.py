@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any, Literal
 
 from millrace import _core
 from millrace.units import byte_count, seconds
 
-__all__ = ["Limits"]
+__all__ = ["OFF_AT_ZERO", "Limits", "read_limits"]
 
 # The engine has the defaults; a test compares.
 _HTTP = _core.Limits()
@@ -19,7 +20,8 @@ _SERVER = _core.ServerOptions()
 class Limits:
     """Named limits on what the network can make a server hold or wait for.
 
-    Sizes are bytes or texts like ``"64kB"``, durations seconds or texts like ``"500ms"``.
+    Sizes are bytes or texts like ``"64kB"``, durations seconds or texts like ``"500ms"``. Where 0
+    means that there is none, ``"off"`` says the same.
 
     Parameters
     ----------
@@ -85,9 +87,9 @@ class Limits:
 
     Examples
     --------
-    >>> limits = Limits(body_bytes="64kB", header_timeout="500ms")
-    >>> limits.body_bytes, limits.header_timeout
-    (64000, 0.5)
+    >>> limits = Limits(body_bytes="64kB", header_timeout="500ms", max_connection_age="off")
+    >>> limits.body_bytes, limits.header_timeout, limits.max_connection_age
+    (64000, 0.5, 0)
     """
 
     target_bytes: int | str = _HTTP.target_bytes
@@ -109,11 +111,11 @@ class Limits:
     min_response_rate: int | str = _SERVER.min_response_rate
     linger_timeout: float | str = _SERVER.linger_timeout
     max_connections: int = _SERVER.max_connections
-    max_connections_per_address: int = _SERVER.max_connections_per_address
-    max_requests_per_connection: int = _SERVER.max_requests_per_connection
+    max_connections_per_address: int | Literal["off"] = _SERVER.max_connections_per_address
+    max_requests_per_connection: int | Literal["off"] = _SERVER.max_requests_per_connection
     max_connection_age: float | str = _SERVER.max_connection_age
     max_in_flight: int | Literal["adaptive"] = _SERVER.max_in_flight
-    queue_requests: int = _SERVER.queue_requests
+    queue_requests: int | Literal["off"] = _SERVER.queue_requests
     queue_timeout: float | str = _SERVER.queue_timeout
     high_water_bytes: int | str = _SERVER.high_water_bytes
     handler_stuck: float | str = _SERVER.handler_stuck
@@ -124,6 +126,8 @@ class Limits:
             given = getattr(self, field.name)
             if field.name == "max_in_flight" and given == "adaptive":
                 continue
+            if field.name in OFF_AT_ZERO and given == "off":
+                given = 0
             try:
                 value = read(given)
             except (TypeError, ValueError) as error:
@@ -142,8 +146,37 @@ class Limits:
             setattr(owner, field.name, getattr(self, field.name))
 
 
+def read_limits(texts: Iterable[str]) -> dict[str, Any]:
+    """Read ``NAME=VALUE`` texts, as the command line takes them, into arguments of `Limits`.
+
+    Of a name that comes several times the last value counts.
+
+    Raises
+    ------
+    ValueError
+        A text has no ``=``, there is no such limit, or its value is malformed.
+
+    Examples
+    --------
+    >>> read_limits(["head_bytes=16KiB", "max_in_flight=adaptive", "max_connection_age=off"])
+    {'head_bytes': 16384, 'max_in_flight': 'adaptive', 'max_connection_age': 0}
+    """
+    values: dict[str, Any] = {}
+    names = [field.name for field in fields(Limits)]
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        name = name.replace("-", "_")
+        if name not in names:
+            raise ValueError(f"{name!r} is no limit; there are {', '.join(names)}")
+        if not equals:
+            raise ValueError(f"{text!r}: write NAME=VALUE, such as 'head_bytes=16KiB'")
+        given: dict[str, Any] = {name: value}
+        values[name] = getattr(Limits(**given), name)
+    return values
+
+
 # Where it is no limit at all.
-_OFF_AT_ZERO = {
+OFF_AT_ZERO = {
     "min_body_rate",
     "min_response_rate",
     "max_connections_per_address",
@@ -152,4 +185,4 @@ _OFF_AT_ZERO = {
     "queue_requests",
     "handler_stuck",
 }
-_MAY_BE_ZERO = {"body_bytes", "trailer_bytes", "discard_bytes", "linger_timeout", *_OFF_AT_ZERO}
+_MAY_BE_ZERO = {"body_bytes", "trailer_bytes", "discard_bytes", "linger_timeout", *OFF_AT_ZERO}

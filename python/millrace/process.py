@@ -18,6 +18,7 @@ from typing import Any, Literal, NoReturn
 from millrace import logs
 from millrace.access_log import AccessLog
 from millrace.app import App, Origin
+from millrace.filters import ProxyHeaders
 from millrace.limits import Limits
 from millrace.logs import configure_logging, reopen_logs
 from millrace.notify import Notifier, Watchdog
@@ -74,6 +75,7 @@ def run(
     bind: str | Sequence[str] | None = None,
     pattern: Pattern | MultiProcess | None = None,
     limits: Limits | None = None,
+    proxy_headers: ProxyHeaders | None = None,
     http: str = "h1",
     journey: bool = True,
     decompress: bool = False,
@@ -99,8 +101,8 @@ def run(
         The path of a Unix socket to listen on instead.
     bind:
         Where to listen instead, in one or several texts as for `Server`.
-    pattern, limits, http, journey, decompress, half_close, backlog, socket_options, drain,
-    access_log, slow_request:
+    pattern, limits, proxy_headers, http, journey, decompress, half_close, backlog,
+    socket_options, drain, access_log, slow_request:
         As for `Server`.
     log_level:
         Of the logger ``millrace``, which writes to the standard error where logging is not
@@ -115,6 +117,7 @@ def run(
             bind=bind if bind is not None else where,
             pattern=pattern,
             limits=limits,
+            proxy_headers=proxy_headers,
             http=http,
             journey=journey,
             decompress=decompress,

@@ -10,6 +10,7 @@ from millrace import _core, chain, errors, patterns
 from millrace.access_log import AccessLog, RequestLogs
 from millrace.app import App, check_app
 from millrace.drain import Drain
+from millrace.filters import ProxyHeaders
 from millrace.handler_server import bind_list
 from millrace.http import Request
 from millrace.lifetime import Lifetime
@@ -51,6 +52,9 @@ class Server(Sight):
         `millrace.patterns.subinterpreters` by other interpreters.
     limits:
         What is refused.
+    proxy_headers:
+        Whom to believe about the client: `millrace.filters.ProxyHeaders`, before the app's own
+        filters. By default nobody, since without a proxy those fields are the client's own words.
     http:
         Protocol versions; ``"h1"`` is the one there is.
     journey:
@@ -104,6 +108,7 @@ class Server(Sight):
         bind: str | Sequence[str] = "127.0.0.1:0",
         pattern: Pattern | MultiProcess | Subinterpreters | None = None,
         limits: Limits | None = None,
+        proxy_headers: ProxyHeaders | None = None,
         http: str = "h1",
         journey: bool = True,
         metrics: bool | None = None,
@@ -133,6 +138,7 @@ class Server(Sight):
         self._options.journey = journey
         self._options.decompress = decompress
         self._options.half_close = half_close
+        self._proxy_headers = proxy_headers
         self._metrics = metrics
         self._access_log = AccessLog.of(access_log)
         self._monitor_path = chosen_path(monitor)
@@ -270,6 +276,18 @@ class Server(Sight):
         if self._monitor is not None:
             self._monitor.start()
 
+    def _filters(self) -> list[_core.Filter]:
+        """Return the server's own and the app's, in their order."""
+        own = self._app._engine_filters()
+        if self._proxy_headers is None:
+            return own
+        if self._app._has_filter(ProxyHeaders):
+            raise ValueError(
+                "proxy_headers (--proxy-headers): the app has the filter ProxyHeaders itself, and "
+                "the second of two would take the client for a proxy: leave one of them out"
+            )
+        return [self._proxy_headers.to_engine(""), *own]
+
     def _recorders(self) -> _core.RecorderOptions:
         recorders = _core.RecorderOptions()
         recorders.metrics = self._app._has_metrics() if self._metrics is None else self._metrics
@@ -279,6 +297,7 @@ class Server(Sight):
         self,
     ) -> tuple[_core.Server, Lifetime] | tuple[Supervisor | Interpreters, RemoteLifetime]:
         inherited, self._inherited = self._inherited, {}  # once
+        filters = self._filters()
         if not isinstance(self._pattern, Pattern):
             # Imported here: a server of one process has no need for it, and a worker must not.
             from millrace.supervisor.assembly import assemble
@@ -302,7 +321,7 @@ class Server(Sight):
         )
         on_threads = isinstance(self._pattern.dispatch, patterns.Queue)
         routes = self._app._engine_routes(plain_on_threads=on_threads)
-        self._options.filters = self._app._engine_filters()
+        self._options.filters = filters
         recorders = self._recorders()
         self._logs = RequestLogs(self._access_log, self._slow_request_s, recorders)
         self._options.bind = taken_over(self._binds, inherited)

@@ -13,6 +13,7 @@ from typing import Any
 
 import millrace as mr
 import pytest
+from millrace import cli
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, nohup the end of the
 # terminal; and so would every program that they start and signal.
@@ -113,3 +114,17 @@ def script(tmp_path: Path) -> Iterator[Callable[..., Script]]:
     for one in started:
         one.process.kill()
         one.process.communicate()
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Callable[..., mr.Server]:
+    """Return the server that the flags of ``millrace serve`` make of an app, not started."""
+
+    def make(*flags: str, app: mr.App | None = None) -> mr.Server:
+        made: list[mr.Server] = []
+        monkeypatch.setattr("millrace.process.find_app", lambda *a, **k: app or mr.App())
+        monkeypatch.setattr("millrace.process.serve", made.append)
+        assert cli.main(["serve", "hello:app", *flags]) == 0
+        return made[0]
+
+    return make

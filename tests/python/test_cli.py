@@ -218,7 +218,6 @@ REFUSED_FLAGS = [
     ["--ssl-certfile", "x"],
     ["--ssl-keyfile", "x"],
     ["--root-path", "/x"],
-    ["--proxy-headers"],
     ["--header", "a:b"],
 ]
 

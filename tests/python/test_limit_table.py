@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -154,6 +155,16 @@ def test_doctor_looks_at_a_metrics_route_too(serve, capsys):
 def test_doctor_says_where_nobody_tells(target, capsys):
     assert cli.main(["doctor", "--limits", target]) == 1
     assert target in capsys.readouterr().err
+
+
+def test_doctor_says_that_a_process_has_no_monitor_and_what_helps(serve, capsys):
+    serve(mr.App())
+    assert cli.main(["doctor", "--limits", str(os.getpid())]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"millrace doctor: {os.getpid()}: ")
+    assert str(monitor.default_path(os.getpid())) in said
+    assert "start the server with --monitor" in said
+    assert "the URL of its metrics route" in said
 
 
 def test_the_table_knows_no_more_than_it_was_told():

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import stat
+import subprocess
 import threading
 from pathlib import Path
 
@@ -242,3 +243,15 @@ def test_the_live_view_ends_with_its_server(app, serve, tmp_path, script):
     code, _, err = view.finish()
     assert code == 1
     assert "has stopped" in err
+
+
+def test_a_process_without_a_monitor_is_told_what_helps(app, serve, capsys):
+    serve(app)
+    assert cli.main(["top", "--once", str(os.getpid())]) == 1
+    said = capsys.readouterr().err
+    assert str(monitor.default_path(os.getpid())) in said
+    assert "start the server with --monitor" in said
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    assert cli.main(["top", "--once", str(gone.pid)]) == 1
+    assert f"{gone.pid}: there is no such process" in capsys.readouterr().err
