@@ -89,7 +89,7 @@ class Limits:
     --------
     >>> limits = Limits(body_bytes="64kB", header_timeout="500ms", max_connection_age="off")
     >>> limits.body_bytes, limits.header_timeout, limits.max_connection_age
-    (64000, 0.5, 0)
+    (64000, 0.5, 0.0)
     """
 
     target_bytes: int | str = _HTTP.target_bytes
@@ -159,7 +159,7 @@ def read_limits(texts: Iterable[str]) -> dict[str, Any]:
     Examples
     --------
     >>> read_limits(["head_bytes=16KiB", "max_in_flight=adaptive", "max_connection_age=off"])
-    {'head_bytes': 16384, 'max_in_flight': 'adaptive', 'max_connection_age': 0}
+    {'head_bytes': 16384, 'max_in_flight': 'adaptive', 'max_connection_age': 0.0}
     """
     values: dict[str, Any] = {}
     names = [field.name for field in fields(Limits)]
