@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -16,6 +15,8 @@ from millrace import _core, chain
 from millrace._core import Response
 from millrace.files import StaticFiles
 from millrace.filters import Filter
+from millrace.filters.auth import Credentials
+from millrace.route_words import check_path, checked_methods
 
 if TYPE_CHECKING:
     from millrace.lifetime import Lifetime
@@ -25,9 +26,6 @@ __all__ = ["App", "Origin", "check_app"]
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 LifespanFunction = Callable[[Any], AsyncIterator[Any] | AbstractAsyncContextManager[Any]]
-
-_PARAMETER = re.compile(r"\{([A-Za-z_]\w*)(?::(str|int|float|uuid|path))?\}")
-_METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 class _MetricsRoute:
@@ -64,6 +62,11 @@ class _Route:
     path: str
     # What is of a type in _NATIVE_KINDS never enters Python.
     handler: Callable[..., Any] | Response | _core.NativeWork | _MetricsRoute | StaticFiles
+    is_public: bool = False  # whatever the app asks of others
+
+    @property
+    def is_native(self) -> bool:
+        return type(self.handler) in _NATIVE_KINDS
 
     @property
     def label(self) -> str:
@@ -175,8 +178,8 @@ class App:
         ... def item(request):
         ...     return {"id": request.path_params["item_id"]}
         """
-        names = _checked_methods(methods)
-        _check_path(path)
+        names = checked_methods(methods)
+        check_path(path)
 
         def register(handler: AnyFunction) -> AnyFunction:
             chain.takes(handler, "request")
@@ -193,6 +196,7 @@ class App:
         status: int = 200,
         headers: Any = None,
         content_type: str | None = None,
+        public: bool = False,
     ) -> None:
         """Answer GET of a path with a constant that never enters Python.
 
@@ -207,12 +211,15 @@ class App:
             `FileResponse`: files are for `static` and for handlers.
         status, headers, content_type:
             As for `Response`.
+        public:
+            Let everybody read it where the app wants credentials (`millrace.filters.basic_auth`),
+            for which nobody is asked here. Without it such an app is refused by its server.
 
         Examples
         --------
-        >>> App().respond("/health", "ok")
+        >>> App().respond("/health", "ok", public=True)
         """
-        _check_path(path)
+        check_path(path)
         if isinstance(body, Response):
             if (status, headers, content_type) != (200, None, None):
                 raise ValueError("status, headers and content_type are the Response's own")
@@ -221,7 +228,7 @@ class App:
             response = Response(body, status=status, headers=headers, content_type=content_type)
         if isinstance(response.body, _core.OpenFile):
             raise TypeError("app.respond: a file is no constant; use app.static or a handler")
-        self._add(_Route(("GET",), path, _with_plain_body(response)))
+        self._add(_Route(("GET",), path, _with_plain_body(response), public))
 
     def static(
         self,
@@ -234,6 +241,7 @@ class App:
         dot_files: bool = False,
         cache_control: str | Mapping[str, str] | None = None,
         media_types: Mapping[str, str] | None = None,
+        public: bool = False,
     ) -> None:
         """Serve the files below a directory, natively: their requests never enter Python.
 
@@ -264,6 +272,8 @@ class App:
         media_types:
             Content-Type by the end of the name, in any letter case, such as
             ``{".wgsl": "text/wgsl"}``, before those that are known.
+        public:
+            As for `respond`.
 
         Raises
         ------
@@ -283,18 +293,18 @@ class App:
         ...         print(answer.headers["content-type"], answer.read())
         text/css; charset=utf-8 b'b {}'
         """
-        _check_path(prefix)
+        check_path(prefix)
         if "{" in prefix:
             raise ValueError(f"prefix {prefix!r} has a parameter, which names no file")
         files = StaticFiles(
             directory, index, fallback, precompressed, dot_files, cache_control, media_types
         )
         below = prefix.rstrip("/")
-        self._add(_Route(("GET",), below + "/{path:path}", files))
+        self._add(_Route(("GET",), below + "/{path:path}", files, public))
         if below:
-            self._add(_Route(("GET",), below, files))
+            self._add(_Route(("GET",), below, files, public))
 
-    def metrics(self, path: str = "/metrics") -> None:
+    def metrics(self, path: str = "/metrics", *, public: bool = False) -> None:
         """Answer GET of a path with the server's metrics, as Prometheus reads them.
 
         It makes the server count requests by method, status and route. The answer is collected
@@ -307,13 +317,15 @@ class App:
         ----------
         path:
             As for `route`.
+        public:
+            As for `respond`.
 
         Examples
         --------
         >>> App().metrics("/metrics")
         """
-        _check_path(path)
-        self._add(_Route(("GET",), path, _MetricsRoute()))
+        check_path(path)
+        self._add(_Route(("GET",), path, _MetricsRoute(), public))
 
     def include(self, prefix: str, app: App) -> None:
         """Serve another app's routes below a prefix.
@@ -336,7 +348,7 @@ class App:
         >>> app.include("/api", api)
         """
         self._refuse_while_served()
-        _check_path(prefix)
+        check_path(prefix)
         if prefix.endswith("/"):
             raise ValueError(f"prefix {prefix!r} ends with '/': leave it out, paths begin with it")
         if app is self or any(inner is self for inner in app._all_apps()):
@@ -367,7 +379,7 @@ class App:
         if not isinstance(filter, Filter):
             raise TypeError(f"{filter!r} is no filter: millrace.filters has them")
         if prefix:
-            _check_path(prefix)
+            check_path(prefix)
         self._filters.append((prefix.rstrip("/"), filter))
 
     def middleware(self, function: AnyFunction) -> AnyFunction:
@@ -514,6 +526,20 @@ class App:
             rows.append(_core.Route(list(route.methods), prefix + route.path, kind, target))
         return rows
 
+    def _refuse_open_routes(self) -> None:
+        """Raise ValueError where credentials are wanted that some routes would never ask for."""
+        found = [
+            f"{' '.join(route.methods)} {prefix}{route.path}"
+            for prefix, apps, route in self._nested_routes("", ())
+            if route.is_native and not route.is_public
+            if any(isinstance(layer, Credentials) for app in apps for layer in app._middleware)
+        ]
+        if found:
+            raise ValueError(
+                f"basic_auth or bearer_auth cannot guard {', '.join(found)}, answered without "
+                "Python: say public=True there if everybody may read it, or answer by a handler"
+            )
+
     def _engine_filters(self, prefix: str = "") -> list[_core.Filter]:
         rows = [filter.to_engine(prefix + below) for below, filter in self._filters]
         for inner, app in self._included:
@@ -528,40 +554,6 @@ class App:
             yield prefix, apps, route
         for inner, app in self._included:
             yield from app._nested_routes(prefix + inner, apps)
-
-
-def _checked_methods(methods: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(methods, str):
-        raise ValueError(f"methods={methods!r} is one text: write methods=[{methods!r}]")
-    if not methods:
-        raise ValueError("methods is empty: name at least one, such as methods=['GET']")
-    for method in methods:
-        if not _METHOD.fullmatch(method):
-            raise ValueError(f"{method!r} is no HTTP method (RFC 9110 9.1)")
-    return tuple(dict.fromkeys(method.upper() for method in methods))
-
-
-def _check_path(path: str) -> None:
-    if not path.startswith("/"):
-        raise ValueError(f"path {path!r} does not start with '/': write '/{path}'")
-    if "?" in path or "#" in path:
-        raise ValueError(f"path {path!r}: a query is no part of a route, see request.query_params")
-    names = []
-    segments = path.split("/")[1:]
-    for position, segment in enumerate(segments, start=1):
-        match = _PARAMETER.fullmatch(segment)
-        if match is None:
-            if "{" in segment or "}" in segment:
-                raise ValueError(
-                    f"path {path!r}: {segment!r} is no parameter; a whole segment is one, "
-                    "{name} or {name:type} with the type str, int, float, uuid or path"
-                )
-            continue
-        if match[2] == "path" and position < len(segments):
-            raise ValueError(f"path {path!r}: a path parameter takes the rest, so it comes last")
-        if match[1] in names:
-            raise ValueError(f"path {path!r} has two parameters named {match[1]!r}")
-        names.append(match[1])
 
 
 def _with_plain_body(response: Response) -> Response:

@@ -297,6 +297,7 @@ class Server(Sight):
         self,
     ) -> tuple[_core.Server, Lifetime] | tuple[Supervisor | Interpreters, RemoteLifetime]:
         inherited, self._inherited = self._inherited, {}  # once
+        self._app._refuse_open_routes()
         filters = self._filters()
         if not isinstance(self._pattern, Pattern):
             # Imported here: a server of one process has no need for it, and a worker must not.

@@ -119,3 +119,75 @@ def test_mistakes_are_named():
         basic_auth(lambda name: True)
     with pytest.raises(ValueError, match="realm"):
         bearer_auth(lambda token: True, realm="a\nb")
+
+
+def with_constant(app: mr.App, folder, **public) -> str:
+    app.respond("/open", "open", **public)
+    return "/open"
+
+
+def with_files(app: mr.App, folder, **public) -> str:
+    (folder / "a.txt").write_text("open")
+    app.static("/open", folder, **public)
+    return "/open/a.txt"
+
+
+def with_files_at_the_root(app: mr.App, folder, **public) -> str:
+    with_files(mr.App(), folder)
+    app.static("/", folder, **public)
+    return "/a.txt"
+
+
+def with_metrics(app: mr.App, folder, **public) -> str:
+    app.metrics("/open", **public)
+    return "/open"
+
+
+NATIVE = [with_constant, with_files, with_files_at_the_root, with_metrics]
+
+
+@pytest.mark.parametrize("auth", [basic_auth(check_awaited), bearer_auth(USERS.get)])
+@pytest.mark.parametrize("add", NATIVE)
+def test_routes_that_no_check_can_guard_keep_a_server_from_starting(pattern, add, auth, tmp_path):
+    app = app_with(auth)
+    add(app, tmp_path)
+    server = mr.Server(app, pattern=pattern)
+    with pytest.raises(ValueError, match=r"GET /\S*, answered without Python: say public=True"):
+        server.start()
+    assert not server.is_running
+
+
+@pytest.mark.parametrize("add", NATIVE)
+def test_those_that_are_public_are_served_to_everybody_and_the_others_are_not(
+    serve, pattern, add, tmp_path
+):
+    app = app_with(basic_auth(check_plain))
+    path = add(app, tmp_path, public=True)
+    with Wire(serve(app, pattern=pattern)) as wire:
+        assert wire.get(path).status == 200
+        for guarded in ("/plain", "/coroutine"):
+            assert wire.get(guarded).status == 401
+            assert wire.get(guarded, basic("ada:päss:word")).status == 200
+
+
+def test_only_what_lies_inside_the_app_with_the_check_is_named(tmp_path):
+    inner, outer = app_with(basic_auth(check_plain)), mr.App()
+    outer.respond("/outside", "open")
+    outer.include("/inner", inner)
+    with mr.Server(outer) as server, Wire(server) as wire:
+        assert wire.get("/outside").status == 200
+        assert wire.get("/inner/plain").status == 401
+    with_constant(inner, tmp_path)
+    with pytest.raises(ValueError, match="cannot guard GET /inner/open, answered"):
+        mr.Server(outer).start()
+    outer.middleware(bearer_auth(USERS.get))
+    with pytest.raises(ValueError, match="guard GET /outside, GET /inner/open, answered"):
+        mr.Server(outer).start()
+
+
+@pytest.mark.parametrize("path", ["/plain", "/nowhere"])
+def test_a_path_or_method_without_a_route_says_nothing_of_what_is_guarded(serve, pattern, path):
+    with Wire(serve(app_with(basic_auth(check_plain)), pattern=pattern)) as wire:
+        answer = wire.ask("DELETE", path)
+        assert answer.status == (405 if path == "/plain" else 404)
+        assert answer.text in ("Method Not Allowed", "Not Found")

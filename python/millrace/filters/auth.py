@@ -1,7 +1,8 @@
 """Who asks: middleware that wants credentials before it lets a request go on.
 
-Middleware, because checking credentials is Python code. So it stands before handlers only: constant
-routes, files and answers of 404 never enter Python and are not protected by it.
+Middleware, because checking credentials is Python code. So it stands before handlers only, and an
+app that has it beside constant routes, files or metrics is refused unless these are said to be
+public. Answers of 404 and 405 never enter Python either: they tell which paths there are.
 """
 
 from __future__ import annotations
@@ -16,9 +17,7 @@ from typing import Any
 from millrace._core import Request, Response
 from millrace.chain import is_async, takes
 
-__all__ = ["basic_auth", "bearer_auth", "same_secret"]
-
-Middleware = Callable[..., Any]
+__all__ = ["Credentials", "basic_auth", "bearer_auth", "same_secret"]
 
 _CREDENTIALS = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) +([A-Za-z0-9\-._~+/]+=*) *")
 
@@ -31,7 +30,55 @@ class _Malformed(Exception):
     """There are some, and they cannot be read."""
 
 
-def basic_auth(check: Callable[[str, str], Any], *, realm: str = "private") -> Middleware:
+class Credentials:
+    """Middleware that lets no request go on without credentials.
+
+    Parameters
+    ----------
+    check:
+        Called with what `read` returns; whether it is a coroutine function is known.
+    read:
+        Takes the credentials out of a request.
+    refusal:
+        Answers for `read`'s error, or None where the check says no.
+    """
+
+    def __init__(
+        self,
+        check: Callable[..., Any],
+        read: Callable[[Request], tuple[str, ...]],
+        refusal: Callable[[Exception | None], Response],
+    ) -> None:
+        self._check, self._read, self._refusal = check, read, refusal
+
+    def _take(self, request: Request, user: Any, first: str) -> Response | None:
+        if not user:
+            return self._refusal(None)
+        request.state.user = first if user is True else user
+        return None
+
+
+class _Plain(Credentials):
+    def __call__(self, request: Request, call_next: Callable[[Request], Response]) -> Response:
+        try:
+            given = self._read(request)
+        except (_NotGiven, _Malformed) as error:
+            return self._refusal(error)
+        return self._take(request, self._check(*given), given[0]) or call_next(request)
+
+
+class _Awaited(Credentials):
+    async def __call__(
+        self, request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        try:
+            given = self._read(request)
+        except (_NotGiven, _Malformed) as error:
+            return self._refusal(error)
+        return self._take(request, await self._check(*given), given[0]) or await call_next(request)
+
+
+def basic_auth(check: Callable[[str, str], Any], *, realm: str = "private") -> Credentials:
     """Return middleware that wants a user's name and password (RFC 7617).
 
     Passwords travel as they are: only over TLS.
@@ -61,10 +108,10 @@ def basic_auth(check: Callable[[str, str], Any], *, realm: str = "private") -> M
     def refusal(error: Exception | None) -> Response:
         return _refusal(401, challenge)
 
-    return _middleware(check, credentials, refusal)
+    return (_Awaited if is_async(check) else _Plain)(check, credentials, refusal)
 
 
-def bearer_auth(check: Callable[[str], Any], *, realm: str = "private") -> Middleware:
+def bearer_auth(check: Callable[[str], Any], *, realm: str = "private") -> Credentials:
     """Return middleware that wants a token (RFC 6750).
 
     A token that the check does not take is 401 with ``error="invalid_token"``; a field that cannot
@@ -98,7 +145,7 @@ def bearer_auth(check: Callable[[str], Any], *, realm: str = "private") -> Middl
             return _refusal(400, challenge + ', error="invalid_request"')
         return _refusal(401, challenge + ', error="invalid_token"')
 
-    return _middleware(check, credentials, refusal)
+    return (_Awaited if is_async(check) else _Plain)(check, credentials, refusal)
 
 
 def same_secret(given: str, expected: str) -> bool:
@@ -110,36 +157,6 @@ def same_secret(given: str, expected: str) -> bool:
     (True, False)
     """
     return hmac.compare_digest(given.encode(), expected.encode())
-
-
-def _middleware(
-    check: Callable[..., Any],
-    credentials: Callable[[Request], tuple[str, ...]],
-    refusal: Callable[[Exception | None], Response],
-) -> Middleware:
-    def take(request: Request, user: Any, first: str) -> Response | None:
-        if not user:
-            return refusal(None)
-        request.state.user = first if user is True else user
-        return None
-
-    def plain(request: Request, call_next: Callable[[Request], Response]) -> Response:
-        try:
-            given = credentials(request)
-        except (_NotGiven, _Malformed) as error:
-            return refusal(error)
-        return take(request, check(*given), given[0]) or call_next(request)
-
-    async def awaited(
-        request: Request, call_next: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        try:
-            given = credentials(request)
-        except (_NotGiven, _Malformed) as error:
-            return refusal(error)
-        return take(request, await check(*given), given[0]) or await call_next(request)
-
-    return awaited if is_async(check) else plain
 
 
 def _credentials(request: Request, scheme: str) -> str:

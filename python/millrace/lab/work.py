@@ -11,6 +11,7 @@ from typing import Any
 
 from millrace import _core
 from millrace import app as _app
+from millrace.route_words import check_path
 
 __all__ = ["WORKS", "Price", "Work", "coroutine_work", "native_work", "python_work"]
 
@@ -90,7 +91,7 @@ def native_work(app: _app.App, path: str, work: Work, *, seed: int = 1) -> None:
     >>> app = mr.App()
     >>> native_work(app, "/work", WORKS[0])
     """
-    _app._check_path(path)
+    check_path(path)
     app._add(_app._Route(("GET",), path, work.native(seed)))
 
 
