@@ -11,6 +11,8 @@ VENV ?= .venv
 JOBS ?= $(shell nproc)
 ARGS ?=
 FUZZ_SECONDS ?= 600
+# Most tests wait more than they compute. ARGS="-n 0" runs them one after the other, as --pdb needs.
+in_parallel := --numprocesses $(JOBS) --dist worksteal
 export JOBS
 export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -30,7 +32,7 @@ demo: $(VENV)/.installed ## build, then compare the execution patterns on this m
 	$(bin)/millrace demo $(ARGS)
 
 test: packages-test $(VENV)/.installed-dev ctest-dev ## C++ tests, then Python tests: architecture, engine, docs, notebooks
-	$(python) -m pytest tests $(ARGS)
+	$(python) -m pytest tests $(in_parallel) $(ARGS)
 
 test-all: packages-test ## Python tests on every CPython from 3.11 to 3.13 found here
 	@found=0; \
@@ -110,7 +112,7 @@ ctest-dev:
 	ctest --preset dev
 
 test-python: $(VENV)/.installed-dev
-	$(python) -m pytest tests $(ARGS)
+	$(python) -m pytest tests $(in_parallel) $(ARGS)
 
 check-format:
 	find cpp tests -name '*.[ch]pp' -print0 | xargs -0 clang-format --dry-run -Werror
@@ -148,7 +150,7 @@ check-python-asan: $(VENV)/.installed-dev
 	cmake --preset asan -DMILLRACE_BINDINGS=ON -DPython_EXECUTABLE=$(CURDIR)/$(python) \
 	  -Dpybind11_DIR=$$($(python) -m pybind11 --cmakedir)
 	cmake --build --preset asan --parallel $(JOBS)
-	.ci/python_asan.sh $(python) $(ARGS)
+	.ci/python_asan.sh $(python) $(in_parallel) $(ARGS)
 
 build-fuzz:
 	cmake --preset fuzz

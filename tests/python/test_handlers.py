@@ -98,7 +98,11 @@ def test_bodies_of_every_size_arrive_whole(serve, pattern, size):
             assert hashlib.sha256(wire.get("/").body).digest() == hashlib.sha256(body).digest()
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, {"x": object()}, 7, float("nan")], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [object(), {1, 2}, {"x": object()}, 7, float("nan")],
+    ids=["object", "set", "object within", "number", "not a number"],
+)
 def test_an_answer_that_cannot_be_sent_is_500_and_a_log_line(serve, value, caplog):
     app = mr.App()
     app.get("/")(lambda request: {"v": value} if isinstance(value, float) else value)
