@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "python_calls/engine.hpp"
+#include "seconds.hpp"
 #include "unwrap.hpp"
 
 namespace py = pybind11;
@@ -53,7 +54,11 @@ void bind_datagrams(py::module_& module) {
   options.def(py::init<>())
       .def_readwrite("bind", &DatagramServerOptions::bind)
       .def_readwrite("recipe", &DatagramServerOptions::recipe)
-      .def_readwrite("calls", &DatagramServerOptions::calls);
+      .def_readwrite("calls", &DatagramServerOptions::calls)
+      .def_property(
+          "handler_stuck",
+          [](const DatagramServerOptions& one) { return seconds(one.handler_stuck); },
+          [](DatagramServerOptions& one, double value) { one.handler_stuck = nanoseconds(value); });
   limit<&net::DatagramOptions::batch>(options, "batch");
   limit<&net::DatagramOptions::datagram_bytes>(options, "datagram_bytes");
   limit<&net::DatagramOptions::unsent_datagrams>(options, "unsent_datagrams");

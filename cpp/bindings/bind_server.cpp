@@ -176,10 +176,10 @@ void bind_server(py::module_& module) {
 
   py::class_<AppHooks>(module, "AppHooks")
       .def(py::init([](const py::object& app, const py::object& on_exception,
-                       const py::object& on_background, const py::object& on_stuck) {
-             return AppHooks{ref(app), ref(on_exception), ref(on_background), ref(on_stuck)};
+                       const py::object& on_background) {
+             return AppHooks{ref(app), ref(on_exception), ref(on_background)};
            }),
-           py::kw_only(), "app"_a, "on_exception"_a, "on_background"_a, "on_stuck"_a = py::none());
+           py::kw_only(), "app"_a, "on_exception"_a, "on_background"_a);
 
   py::class_<Engine>(module, "Server", py::custom_type_setup(add_traversal))
       .def(py::init(&make_engine), "options"_a, "routes"_a, "hooks"_a,

@@ -106,6 +106,10 @@ void bind_options(py::module_& module) {
       .def_readwrite("max_connections", &StreamServerOptions::max_connections)
       .def_readwrite("max_connections_per_address",
                      &StreamServerOptions::max_connections_per_address)
+      .def_property(
+          "handler_stuck",
+          [](const StreamServerOptions& one) { return seconds(one.handler_stuck); },
+          [](StreamServerOptions& one, double value) { one.handler_stuck = nanoseconds(value); })
       .def_readwrite("stream", &StreamServerOptions::stream);
 }
 

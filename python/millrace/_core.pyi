@@ -492,7 +492,6 @@ class AppHooks:
         app: Any,
         on_exception: Callable[[Request, BaseException], Any],
         on_background: Callable[[Any], None],
-        on_stuck: Callable[[int, str, str, float], None] | None = None,
     ) -> None: ...
 
 class RecorderOptions:
@@ -599,6 +598,7 @@ class TcpServerOptions:
     socket: SocketOptions
     max_connections: int
     max_connections_per_address: int  # 0: no limit
+    handler_stuck: float  # seconds; 0: nobody watches
     stream: StreamOptions
 
 @final
@@ -653,6 +653,7 @@ class UdpServerOptions:
     socket: SocketOptions
     counts_losses: bool
     calls: int
+    handler_stuck: float  # seconds; 0: nobody watches
     def check(self) -> None: ...
 
 def open_datagram_socket(

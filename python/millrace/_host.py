@@ -13,7 +13,7 @@ import logging
 import selectors
 import threading
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from datetime import UTC, datetime, timedelta
 from email.message import Message
 from os import PathLike
@@ -28,6 +28,7 @@ from millrace.http import QueryParams, server_timing_field
 from millrace.json_lines import JSONLineReader
 from millrace.trace import TraceContext
 from millrace.units import byte_count
+from millrace.watchdog import name_stuck as name_stuck
 
 _log = logging.getLogger("millrace.error")
 
@@ -201,10 +202,9 @@ def make_async_connection(core: Any) -> Any:
 
 
 def begin_connection(
-    loop: asyncio.AbstractEventLoop, handler: Callable[..., Any], connection: Any, token: object
+    loop: asyncio.AbstractEventLoop, serving: Coroutine[Any, Any, None], connection: Any
 ) -> None:
-    """Serve a connection in a task of its own."""
-    serving = serve_connection(handler, connection, token)
+    """Serve a connection in a task of its own, which steps `serve_connection`."""
     if loop.is_closed():
         serving.close()
         connection.abort()
@@ -239,14 +239,9 @@ def news_of_connection(connection: Any) -> None:
 def begin_datagram(
     loop: asyncio.AbstractEventLoop,
     tasks: set[asyncio.Task[None]],
-    handler: Callable[..., Any],
-    data: bytes,
-    peer: tuple[str, int],
-    answer: Callable[[Any], None],
-    fail: Callable[[], None],
+    serving: Coroutine[Any, Any, None],
 ) -> None:
-    """Serve a datagram in a task of its own, which is among `tasks` meanwhile."""
-    serving = serve_datagram(handler, data, peer, answer, fail)
+    """Serve a datagram in a task of its own, which steps `serve_datagram` and is among `tasks`."""
     if loop.is_closed():
         serving.close()
         return

@@ -66,6 +66,10 @@ class AppNotFound(Exception):
     """A text like ``"module:app"`` leads to no app; the message says where it ends."""
 
 
+class AppLeft(Exception):
+    """Code of the app's called `sys.exit` before it served; the message says where."""
+
+
 def run(
     app: App | str,
     *,
@@ -156,7 +160,7 @@ def serve(
     also = set(Steering.signals(server)) - {*deaf_to}
     with notifier, hear(deaf_to=deaf_to, also=also) as signals:
         steering = Steering(server, notifier, signals.wake)
-        with starting():
+        with starting(), _staying("the app's start"):
             if before is not None:
                 server._inherited = before.listeners
             server.start()
@@ -212,6 +216,8 @@ def import_app(target: str, *, app_dir: str | None = ".", factory: bool = False)
     ------
     AppNotFound
         There is no such module or app.
+    AppLeft
+        The module, or the function that makes the app, calls ``sys.exit``.
     """
     module_name, _, path = target.partition(":")
     if not module_name or not path:
@@ -220,7 +226,8 @@ def import_app(target: str, *, app_dir: str | None = ".", factory: bool = False)
     if app_dir is not None and folder not in sys.path:
         sys.path.insert(0, folder)
     try:
-        found: Any = importlib.import_module(module_name)
+        with _staying(f"importing {module_name!r}"):
+            found: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the module is there; what it imports is not
@@ -293,11 +300,21 @@ def _abandon() -> NoReturn:
     os._exit(1)
 
 
+@contextmanager
+def _staying(what: str) -> Iterator[None]:
+    """Keep an app's own `sys.exit` from ending the process, with a code of its own."""
+    try:
+        yield
+    except SystemExit as error:
+        raise AppLeft(f"{what} ended in {sentence_of(error)}") from error
+
+
 def _checked(found: Any, target: str, *, factory: bool) -> App:
     if factory:
         if not callable(found):
             raise AppNotFound(f"{target!r} is no function that makes an app: leave --factory out")
-        found = found()
+        with _staying(f"calling {target!r}"):
+            found = found()
     if not isinstance(found, App):
         raise AppNotFound(
             f"{target!r} is {type(found).__name__}, no millrace.App; ASGI and WSGI applications "

@@ -21,7 +21,6 @@ from millrace.sight import Sight
 from millrace.sockets import SocketOptions, chosen_backlog
 from millrace.supervisor.listeners import Layout, Lent, lent_by_engine, taken_over
 from millrace.units import seconds
-from millrace.watchdog import name_stuck
 
 if TYPE_CHECKING:
     from millrace.subinterpreters.pool import Interpreters
@@ -318,7 +317,6 @@ class Server(Sight):
             app=self._app,
             on_exception=self._on_exception,
             on_background=self._on_background,
-            on_stuck=name_stuck,
         )
         on_threads = isinstance(self._pattern.dispatch, patterns.Queue)
         routes = self._app._engine_routes(plain_on_threads=on_threads)

@@ -271,6 +271,9 @@ class TcpServer(HandlerServer, Connected):
         Connections the kernel keeps until they are accepted.
     socket_options:
         What listening sockets and connections are asked to be; see `socket_report`.
+    handler_stuck:
+        A handler that has kept its thread for so long is named in the log, as of `Limits`; 0: none
+        is.
     drain:
         What `stop` gives to calls under way.
 
@@ -300,6 +303,7 @@ class TcpServer(HandlerServer, Connected):
         high_water_bytes: int | str = _STREAM.high_water_bytes,
         backlog: int | None = None,
         socket_options: SocketOptions | None = None,
+        handler_stuck: float | str = _SERVER.handler_stuck,
         drain: float | str = "10s",
     ) -> None:
         given = locals()
@@ -314,6 +318,7 @@ class TcpServer(HandlerServer, Connected):
         options.backlog = chosen_backlog(backlog, wanted, options.backlog)
         options.max_connections = positive("max_connections", max_connections)
         options.max_connections_per_address = byte_count(max_connections_per_address)
+        options.handler_stuck = seconds(handler_stuck)
         stream = _core.StreamOptions()
         stream.framing = framing if framing is not None else Framing()
         stream.idle_timeout = seconds(idle_timeout)

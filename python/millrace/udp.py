@@ -17,7 +17,7 @@ from millrace.receive_queues import ReceiveQueues
 from millrace.sockets import SocketOptions, for_datagrams
 from millrace.supervisor.listeners import DatagramSockets, Layout
 from millrace.udp_client import AsyncUdpClient, UdpClient, UdpClientStats, udp_connect
-from millrace.units import byte_count
+from millrace.units import byte_count, seconds
 
 if TYPE_CHECKING:
     from millrace.patterns import MultiProcess, Subinterpreters
@@ -69,6 +69,9 @@ class UdpServer(HandlerServer):
         ``v6_only`` and ``incoming_cpu`` mean something for UDP; see `socket_report`.
     max_calls:
         Calls of a coroutine handler under way; one more datagram is dropped and counted.
+    handler_stuck:
+        A handler that has kept its thread for so long is named in the log, as of `Limits`; 0: none
+        is.
     drain:
         What `stop` gives to calls under way; coroutines that are left then are cancelled.
 
@@ -102,6 +105,7 @@ class UdpServer(HandlerServer):
         unsent_datagrams: int = _SERVER.unsent_datagrams,
         max_calls: int = _SERVER.calls,
         socket_options: SocketOptions | None = None,
+        handler_stuck: float | str = _SERVER.handler_stuck,
         drain: float | str = "10s",
     ) -> None:
         given = locals()
@@ -115,6 +119,7 @@ class UdpServer(HandlerServer):
         options.batch = positive("batch", batch)
         options.unsent_datagrams = positive("unsent_datagrams", unsent_datagrams)
         options.calls = positive("max_calls", max_calls)
+        options.handler_stuck = seconds(handler_stuck)
         wanted = socket_options or SocketOptions()
         options.socket = for_datagrams(wanted, Layout.of(self._pattern).total)
         options.check()

@@ -11,17 +11,18 @@ __all__ = ["name_stuck"]
 _log = logging.getLogger("millrace.error")
 
 
-def name_stuck(thread: int, route: str, what: str, so_far_s: float) -> None:
+def name_stuck(thread: int, handler: str, what: str, so_far_s: float) -> None:
     """Write one record about a handler that has kept its thread for too long.
 
     Parameters
     ----------
     thread:
         The thread, as `threading.get_ident` numbers them.
-    route:
-        The pattern of the handler's route.
+    handler:
+        The pattern of its route, or ``"the TCP server at 127.0.0.1:8000"``.
     what:
-        The request, such as ``"GET /path"``; empty where it has been answered already.
+        The request, such as ``"GET /path"``; empty where it has been answered already. For TCP and
+        UDP who sent what it is called with, as ``"peer 127.0.0.1:5000"``.
     so_far_s:
         How long it has been at least, in seconds.
 
@@ -36,5 +37,5 @@ def name_stuck(thread: int, route: str, what: str, so_far_s: float) -> None:
     stack = "".join(traceback.format_stack(frame)) if frame else "  (it has just let go)\n"
     _log.warning(
         "the handler of %s has kept thread %d for %.1f s, with %s; it stands at\n%s",
-        route, thread, so_far_s, asked, stack.rstrip("\n"),
+        handler, thread, so_far_s, asked, stack.rstrip("\n"),
     )  # fmt: skip

@@ -16,6 +16,7 @@ CONTENT = b"0123456789" * 10
 MODIFIED = 784111777
 EARLIER, SAME, LATER = (f"Sun, 06 Nov 1994 08:49:{second} GMT" for second in (36, 37, 38))
 # The obsolete forms of a date, which a recipient must accept (5.6.7).
+TO_COME = "Thu, 31 Dec 2099 23:59:59 GMT"
 RFC_850, ASCTIME = "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"
 OURS = "{tag}"
 
@@ -28,6 +29,9 @@ ROWS = [
     ("13.1.1", {"If-Match": '"x", "y"'}, 412, 412),
     ("13.1.1: strong comparison", {"If-Match": f"W/{OURS}"}, 412, 412),
     ("13.1.1: no tag, so none of ours", {"If-Match": "x"}, 412, 412),
+    ("13.1.1, 5.6.1.2: empty members", {"If-Match": f",, {OURS} ,"}, 200, 200),
+    ("13.1.1, 8.8.3: a comma is of the tag", {"If-Match": f'"a,b", {OURS}'}, 200, 200),
+    ("13.1.1, 8.8.3: W is a capital", {"If-Match": f"w/{OURS}"}, 412, 412),
     ("13.1.2", {"If-None-Match": "*"}, 304, 304),
     ("13.1.2", {"If-None-Match": OURS}, 304, 304),
     ("13.1.2", {"If-None-Match": f'"x", {OURS}'}, 304, 304),
@@ -37,6 +41,7 @@ ROWS = [
     ("13.1.3", {"If-Modified-Since": EARLIER}, 200, 200),
     ("13.1.3", {"If-Modified-Since": SAME}, 304, 304),
     ("13.1.3", {"If-Modified-Since": LATER}, 304, 304),
+    ("13.1.3: to come", {"If-Modified-Since": TO_COME}, 304, 304),
     ("13.1.3, 5.6.7", {"If-Modified-Since": RFC_850}, 304, 304),
     ("13.1.3, 5.6.7", {"If-Modified-Since": ASCTIME}, 304, 304),
     ("13.1.3: no date is ignored", {"If-Modified-Since": "soon"}, 200, 200),
@@ -47,7 +52,11 @@ ROWS = [
     ("13.1.4", {"If-Unmodified-Since": EARLIER}, 412, 412),
     ("13.1.4", {"If-Unmodified-Since": SAME}, 200, 200),
     ("13.1.4", {"If-Unmodified-Since": LATER}, 200, 200),
+    ("13.1.4: to come", {"If-Unmodified-Since": TO_COME}, 200, 200),
+    ("13.1.4, 5.6.7", {"If-Unmodified-Since": RFC_850.replace(":37", ":36")}, 412, 412),
+    ("13.1.4, 5.6.7", {"If-Unmodified-Since": ASCTIME.replace(":37", ":36")}, 412, 412),
     ("13.1.4: no date is ignored", {"If-Unmodified-Since": "never"}, 200, 200),
+    ("13.1.4: several are ignored", {"If-Unmodified-Since": f"{EARLIER}, {EARLIER}"}, 200, 200),
     ("13.1.4: but for If-Match", {"If-Match": OURS, "If-Unmodified-Since": EARLIER},
      200, 200),
     ("13.2.2: step 1 before 3", {"If-Match": '"x"', "If-None-Match": OURS}, 412, 412),
@@ -69,6 +78,7 @@ ROWS = [
     ("13.1.5: an exact match", {"Range": "bytes=0-1", "If-Range": SAME}, 206, 200),
     ("13.1.5: an exact match", {"Range": "bytes=0-1", "If-Range": EARLIER}, 200, 200),
     ("13.1.5: an exact match", {"Range": "bytes=0-1", "If-Range": LATER}, 200, 200),
+    ("13.1.5, 5.6.7", {"Range": "bytes=0-1", "If-Range": RFC_850}, 206, 200),
     ("13.1.5: one validator", {"Range": "bytes=0-1", "If-Range": f'{OURS}, "x"'}, 200, 200),
     ("13.1.5: nor a star", {"Range": "bytes=0-1", "If-Range": "*"}, 200, 200),
     ("13.1.5: before 416", {"Range": "bytes=900-", "If-Range": '"x"'}, 200, 200),
@@ -191,17 +201,20 @@ def test_every_combination_comes_to_what_the_steps_say(serve, app, path):
 @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE", "PATCH", "OPTIONS", "TRACE"])
 def test_the_handler_of_another_method_asks_itself(serve, app, method):
     """RFC 9110 13.2.1: before the action, and when it has an answer it has acted."""
-    fields = {"If-Match": '"x"', "If-Unmodified-Since": EARLIER, "If-None-Match": "*",
-              "Range": "bytes=0-1"}  # fmt: skip
-    answer = fetch(serve(app), method, "/handler", fields)
-    assert (answer.status, answer.body) == (200, CONTENT)
+    server = serve(app)
+    conditions = {"If-Match": '"x"', "If-Unmodified-Since": EARLIER, "If-None-Match": "*",
+                  "If-Modified-Since": LATER, "Range": "bytes=0-1"}  # fmt: skip
+    for fields in ({name: value} for name, value in conditions.items()):
+        answer = fetch(server, method, "/handler", fields)
+        assert (answer.status, answer.body) == (200, CONTENT), fields
 
 
 def test_an_answer_that_is_no_success_ignores_conditions(serve, app, folder):
     """RFC 9110 13.2.1: where the answer without them would be neither 2xx nor 412."""
     app.get("/gone")(lambda request: mr.FileResponse(folder / "file", status=404))
     server = serve(app)
-    for fields in ({"If-Match": '"x"'}, {"If-None-Match": "*"}, {"If-Unmodified-Since": EARLIER}):
+    for fields in ({"If-Match": '"x"'}, {"If-Match": "*"}, {"If-None-Match": "*"},
+                   {"If-Unmodified-Since": EARLIER}, {"If-Modified-Since": LATER}):  # fmt: skip
         assert get(server, "/gone", fields).status == 404
         assert get(server, "/static/missing", fields).status == 404
         assert fetch(server, "POST", "/static/file", fields).status == 405

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from email.utils import formatdate
 from pathlib import Path
 
 import millrace as mr
@@ -182,6 +184,33 @@ def test_large_parts_are_sent_by_the_kernel(serve, app):
     stats = eventually(lambda: (s := server.stats()).total("requests") == 1 and s)
     assert stats.total("sendfile_bytes") == 200_010
     assert stats.total("answers_partial") == 1
+
+
+@pytest.mark.parametrize("kind", ["static", "handler"])
+def test_a_date_of_this_second_names_no_range(serve, app, folder, kind):
+    """RFC 9110 8.8.2.2, 13.1.5: the file may change again within it, so it is a weak validator."""
+    server = serve(app)
+    soon = time.time() + 1000  # as good as now: the answer says now, and that is no weaker
+    os.utime(folder / "file", (soon, soon))
+    for said in (
+        get(server, f"/{kind}/file").header("last-modified"),
+        formatdate(soon, usegmt=True),
+    ):
+        answer = get(server, f"/{kind}/file", {"Range": "bytes=0-1", "If-Range": said})
+        assert (answer.status, answer.body) == (200, CONTENT)
+
+
+def test_what_has_no_ranges_ignores_them(serve):
+    """RFC 9110 13.1.5, 14.2: If-Range is ignored with Range where the resource knows neither."""
+    app = mr.App()
+    app.respond("/native", "native")
+    app.get("/handler")(lambda request: "handler")
+    server = serve(app)
+    for path in ("/native", "/handler"):
+        for fields in ({"Range": "bytes=0-1"}, {"Range": "bytes=99-", "If-Range": '"x"'}):
+            answer = get(server, path, fields)
+            assert (answer.status, answer.text) == (200, path[1:])
+            assert answer.header("accept-ranges") is answer.header("content-range") is None
 
 
 def test_content_range_of_a_put_is_the_handlers(serve):

@@ -31,33 +31,43 @@ struct OwnCalls {
 };
 thread_local OwnCalls own;
 
+std::string address_of(std::string_view stored) {
+  net::Endpoint peer;
+  std::memcpy(&peer.storage, stored.data(), stored.size());
+  peer.size = static_cast<socklen_t>(stored.size());
+  return peer.to_string();
+}
+
 }  // namespace
 
 ThreadCalls::ThreadCalls(const void* engine)
     : engine_(engine), thread_(PyThread_get_thread_ident()) {}
 
-void ThreadCalls::begin(const Route& route, const conn::Exchange* exchange) {
-  std::array<std::uint64_t, words> text{};
-  auto const summary = exchange ? exchange->summary() : base::ByteView{};
-  std::memcpy(text.data(), summary.data(), summary.size());
+void ThreadCalls::begin(const std::string& handler, Subject subject) {
+  std::array<std::uint64_t, words> bytes{};
+  auto const size = std::min(subject.bytes.size(), sizeof bytes);
+  std::memcpy(bytes.data(), subject.bytes.data(), size);
   std::atomic_thread_fence(std::memory_order_release);  // behind the end of the last call
-  route_.store(&route, std::memory_order_relaxed);
-  for (std::size_t i = 0; i < words; ++i) summary_[i].store(text[i], std::memory_order_relaxed);
-  summary_size_.store(summary.size(), std::memory_order_relaxed);
+  handler_.store(&handler, std::memory_order_relaxed);
+  for (std::size_t i = 0; i < words; ++i) subject_[i].store(bytes[i], std::memory_order_relaxed);
+  subject_size_.store(size, std::memory_order_relaxed);
+  subject_kind_.store(subject.kind, std::memory_order_relaxed);
   bump();
 }
 
 bool ThreadCalls::read(Call& into) const {
   auto const number = number_.load(std::memory_order_acquire);
   if (number % 2 == 0) return false;
-  std::array<std::uint64_t, words> text{};
-  for (std::size_t i = 0; i < words; ++i) text[i] = summary_[i].load(std::memory_order_relaxed);
-  auto const size = summary_size_.load(std::memory_order_relaxed);
-  auto const* const route = route_.load(std::memory_order_relaxed);
+  std::array<std::uint64_t, words> bytes{};
+  for (std::size_t i = 0; i < words; ++i) bytes[i] = subject_[i].load(std::memory_order_relaxed);
+  auto const size = subject_size_.load(std::memory_order_relaxed);
+  auto const kind = subject_kind_.load(std::memory_order_relaxed);
+  auto const* const handler = handler_.load(std::memory_order_relaxed);
   std::atomic_thread_fence(std::memory_order_acquire);
   if (number_.load(std::memory_order_relaxed) != number) return false;
-  into = {number, thread_, route->pattern,
-          std::string(reinterpret_cast<const char*>(text.data()), size)};
+  std::string what(reinterpret_cast<const char*>(bytes.data()), size);
+  if (kind == Subject::Kind::peer) what = "peer " + address_of(what);
+  into = {number, thread_, *handler, std::move(what)};
   return true;
 }
 
@@ -80,9 +90,17 @@ std::vector<ThreadCalls::Call> calls_now(const void* engine) {
   return found;
 }
 
-InHandler::InHandler(const Route& route, const conn::Exchange* exchange)
+InHandler::InHandler(const std::string& handler, Subject subject)
     : calls_(own.calls && !own.calls->is_within() ? own.calls.get() : nullptr) {
-  if (calls_) calls_->begin(route, exchange);
+  if (calls_) calls_->begin(handler, subject);
 }
+
+InHandler::InHandler(const Route& route, const conn::Exchange* exchange)
+    : InHandler(route.pattern,
+                {Subject::Kind::text, exchange ? exchange->summary() : base::ByteView{}}) {}
+
+InHandler::InHandler(const std::string& handler, const net::Endpoint& peer)
+    : InHandler(handler,
+                {Subject::Kind::peer, {reinterpret_cast<const char*>(&peer.storage), peer.size}}) {}
 
 }  // namespace millrace::python

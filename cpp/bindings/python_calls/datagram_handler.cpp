@@ -1,8 +1,10 @@
 #include "datagram_handler.hpp"
 
 #include "buffer.hpp"
+#include "calls_now.hpp"
 #include "context.hpp"
 #include "host_module.hpp"
+#include "watched_coroutine.hpp"
 
 namespace millrace::python {
 namespace {
@@ -71,6 +73,7 @@ PyMethodDef fail_method{"fail", fail_call, METH_NOARGS, "Nothing where it was an
 server::DatagramHandler::Outcome PlainDatagramHandler::handle(base::ByteView datagram,
                                                               const net::Endpoint& from,
                                                               std::string& answer) {
+  InHandler const here(name_, from);
   Ref const data(to_bytes(datagram));
   Ref const peer = data ? peer_of(from) : Ref();
   if (!peer) {
@@ -108,13 +111,18 @@ void CoroutineDatagramHandler::begin(std::unique_ptr<DatagramCall> call) {
 
 // On the asyncio loop's thread, GIL held.
 void CoroutineDatagramHandler::open(std::unique_ptr<DatagramCall> call) {
-  Ref const data(to_bytes(call->datagram)), peer = peer_of(call->from);
+  auto const from = call->from;
+  Ref const data(to_bytes(call->datagram)), peer = peer_of(from);
   Ref const capsule(make_capsule(std::move(call)));
   Ref const answer(capsule ? PyCFunction_New(&answer_method, capsule.get()) : nullptr);
   Ref const fail(capsule ? PyCFunction_New(&fail_method, capsule.get()) : nullptr);
-  Ref const begun(data && peer && answer && fail
-                      ? call_host("begin_datagram", asyncio_->loop(), tasks_.get(), target_.get(),
-                                  data.get(), peer.get(), answer.get(), fail.get())
+  Ref coroutine(data && peer && answer && fail
+                    ? call_host("serve_datagram", target_.get(), data.get(), peer.get(),
+                                answer.get(), fail.get())
+                    : nullptr);
+  Ref const serving(coroutine ? new_watched_coroutine(std::move(coroutine), name_, from) : nullptr);
+  Ref const begun(serving
+                      ? call_host("begin_datagram", asyncio_->loop(), tasks_.get(), serving.get())
                       : nullptr);
   if (!begun) PyErr_WriteUnraisable(target_.get());
 }

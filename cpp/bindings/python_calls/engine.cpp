@@ -113,7 +113,7 @@ base::Result<std::unique_ptr<Engine>> Engine::make(server::Options options,
   parts->application.app = hooks.app;
   parts->application.on_exception = hooks.on_exception;
   parts->application.on_background = hooks.on_background;
-  parts->on_stuck = hooks.on_stuck;
+  parts->handler_stuck = options.handler_stuck;
   parts->application.body_bytes = options.body_bytes;
   auto filters = server::Filters::make(options.filters);
   if (!filters) return filters.take_status();
@@ -143,16 +143,19 @@ base::Result<std::unique_ptr<Engine>> Engine::make_stream(server::StreamServerOp
   if (auto status = exec::check(options.recipe); !status) return status;
   if (auto status = framing::check(options.stream.framing); !status) return status;
   auto parts = std::make_unique<Parts>(options.recipe);
+  parts->handler_stuck = options.handler_stuck;
   parts->target = target.callable;
   parts->has_coroutines = target.kind == HandlerTarget::Kind::coroutine;
   parts->has_functions = target.kind == HandlerTarget::Kind::function;
   CoroutineStreamHandler* coroutine = nullptr;
   if (parts->has_coroutines) {
-    auto handler = std::make_unique<CoroutineStreamHandler>(target.callable, make_connection);
+    auto handler = std::make_unique<CoroutineStreamHandler>(target.callable, make_connection,
+                                                            parts->target_name);
     coroutine = handler.get();
     parts->stream_handler = std::move(handler);
   } else if (parts->has_functions) {
-    parts->stream_handler = std::make_unique<PlainStreamHandler>(target.callable, make_connection);
+    parts->stream_handler =
+        std::make_unique<PlainStreamHandler>(target.callable, make_connection, parts->target_name);
   } else {
     parts->stream_handler = std::make_unique<server::Echo>();
   }
@@ -172,16 +175,18 @@ base::Result<std::unique_ptr<Engine>> Engine::make_datagram(server::DatagramServ
                                                             const HandlerTarget& target) {
   if (auto status = server::DatagramServer::check(options); !status) return status;
   auto parts = std::make_unique<Parts>(options.recipe);
+  parts->handler_stuck = options.handler_stuck;
   parts->has_functions = target.kind == HandlerTarget::Kind::function;
   parts->has_coroutines = target.kind == HandlerTarget::Kind::coroutine;
   parts->target = target.callable;
   CoroutineDatagramHandler* coroutine = nullptr;
   if (parts->has_coroutines) {
-    auto handler = std::make_unique<CoroutineDatagramHandler>(target.callable);
+    auto handler = std::make_unique<CoroutineDatagramHandler>(target.callable, parts->target_name);
     coroutine = handler.get();
     parts->datagram_handler = std::move(handler);
   } else if (parts->has_functions) {
-    parts->datagram_handler = std::make_unique<PlainDatagramHandler>(target.callable);
+    parts->datagram_handler =
+        std::make_unique<PlainDatagramHandler>(target.callable, parts->target_name);
   } else {
     parts->datagram_handler = std::make_unique<server::DatagramEcho>();
   }
@@ -239,18 +244,24 @@ base::Status Engine::run_loops() {
   p.runner.set(python ? LoopRunner::Runs::python : LoopRunner::Runs::native,
                p.asyncio_is_alone ? nullptr : p.asyncio.get());
   p.is_running = true;
+  p.name_target();
   if (p.asyncio && p.asyncio_is_alone) p.asyncio->run_alone(&p);
   p.server->run_loops();
   p.watch_handlers();
   return {};
 }
 
+void Engine::Parts::name_target() {
+  if (http) return;
+  target_name = datagrams ? "the UDP server at" : "the TCP server at";
+  for (auto const* separator = " "; auto const& endpoint : server->endpoints())
+    target_name += std::exchange(separator, ", ") + endpoint.to_string();
+}
+
 void Engine::Parts::watch_handlers() {
-  if (!http || !on_stuck || on_stuck.get() == Py_None) return;
-  auto const stuck = http->options().handler_stuck;
-  if (stuck == 0 || !(has_functions || has_coroutines)) return;
+  if (handler_stuck == 0 || !(has_functions || has_coroutines)) return;
   // The counter is a loop's, but the watch alone writes it.
-  watch = std::make_unique<HandlerWatch>(this, stuck, on_stuck.get(),
+  watch = std::make_unique<HandlerWatch>(this, handler_stuck,
                                          server->loops()[0].counters().handlers_stuck);
 }
 
@@ -412,9 +423,7 @@ PyObject* Engine::asyncio_loop() {
 int Engine::traverse(visitproc visit, void* arg) const {
   if (!parts_) return 0;
   auto const& a = parts_->application;
-  for (auto* object :
-       {a.app.get(), a.on_exception.get(), a.on_background.get(), parts_->on_stuck.get()})
-    Py_VISIT(object);
+  for (auto* object : {a.app.get(), a.on_exception.get(), a.on_background.get()}) Py_VISIT(object);
   for (auto const& route : parts_->routes) Py_VISIT(route.target.get());
   Py_VISIT(parts_->target.get());
   return 0;

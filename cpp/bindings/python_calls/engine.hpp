@@ -24,7 +24,6 @@ struct RouteRow {
 
 struct AppHooks {
   Ref app, on_exception, on_background;
-  Ref on_stuck;  // (thread, route, what, seconds) -> None; None: nobody watches
 };
 
 // What is done with the connections of a plain TCP server, and with the datagrams of UDP.

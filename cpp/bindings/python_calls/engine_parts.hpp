@@ -2,6 +2,7 @@
 #pragma once
 #include <deque>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "asyncio_host.hpp"
@@ -26,7 +27,8 @@ struct Engine::Parts {
   std::unique_ptr<AsyncioHost> asyncio;              // outlives the exchanges that its calls answer
   std::vector<observe::RequestRecorder*> recorders;  // the server's, one per loop
   Ref target;                                        // of plain TCP and UDP
-  Ref on_stuck;                                      // None or nothing: nobody watches
+  std::string target_name;                           // for people, once it listens
+  base::Duration handler_stuck = 0;                  // 0: nobody watches
   std::unique_ptr<HandlerWatch> watch;
   std::unique_ptr<server::StreamHandler> stream_handler;      // of plain TCP
   std::unique_ptr<server::DatagramHandler> datagram_handler;  // of UDP
@@ -44,6 +46,7 @@ struct Engine::Parts {
     tenant = std::move(made);
     server = &tenant->host();
   }
+  void name_target();
   void watch_handlers();
   base::Status add(const RouteRow& row, server::Router& router, MakeHandler make_other);
   observe::Metrics metrics();

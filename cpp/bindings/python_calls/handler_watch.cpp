@@ -3,17 +3,16 @@
 #include <algorithm>
 #include <chrono>
 
+#include "host_module.hpp"
 #include "interpreter_state.hpp"
 
 #include "millrace/net/reactor.hpp"
 
 namespace millrace::python {
 
-HandlerWatch::HandlerWatch(const void* engine, base::Duration stuck, PyObject* on_stuck,
-                           trace::Counter& counter)
+HandlerWatch::HandlerWatch(const void* engine, base::Duration stuck, trace::Counter& counter)
     : engine_(engine),
       stuck_(stuck),
-      on_stuck_(on_stuck),
       counter_(counter),
       interpreter_(PyInterpreterState_Get()),
       thread_([this, &state = interpreter_state()] {
@@ -64,11 +63,13 @@ void HandlerWatch::tell(const ThreadCalls::Call& call, base::Duration so_far) {
   ThreadState state(interpreter_);
   state.take();
   {
-    Ref const told(PyObject_CallFunction(
-        on_stuck_, "ks#s#d", call.thread, call.route.data(),
-        static_cast<Py_ssize_t>(call.route.size()), call.what.data(),
-        static_cast<Py_ssize_t>(call.what.size()), static_cast<double>(so_far) / 1e9));
-    if (!told) PyErr_WriteUnraisable(on_stuck_);
+    Ref const thread(PyLong_FromUnsignedLong(call.thread)), handler(to_str(call.handler)),
+        what(to_str(call.what)), seconds(PyFloat_FromDouble(static_cast<double>(so_far) / 1e9));
+    Ref const told(
+        thread && handler && what && seconds
+            ? call_host("name_stuck", thread.get(), handler.get(), what.get(), seconds.get())
+            : nullptr);
+    if (!told) PyErr_WriteUnraisable(nullptr);
   }
   state.give();
 }

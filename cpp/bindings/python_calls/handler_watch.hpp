@@ -1,4 +1,4 @@
-// Notices handlers that keep their thread for too long, and has them named.
+// Notices handlers that keep their thread for too long, and has them named, each call once.
 #pragma once
 #include <condition_variable>
 #include <mutex>
@@ -16,10 +16,8 @@ namespace millrace::python {
 // Started and stopped by the engine's controlling thread, without the GIL.
 class HandlerWatch {
  public:
-  // `on_stuck`: called with the thread's number, the route, "GET /path" and the seconds so far;
-  // once for each call. Outlives this; as `counter` does, which nobody else writes.
-  HandlerWatch(const void* engine, base::Duration stuck, PyObject* on_stuck,
-               trace::Counter& counter);
+  // Outlived by `counter`, which nobody else writes.
+  HandlerWatch(const void* engine, base::Duration stuck, trace::Counter& counter);
   HandlerWatch(const HandlerWatch&) = delete;
   HandlerWatch& operator=(const HandlerWatch&) = delete;
   ~HandlerWatch();  // as stop()
@@ -37,7 +35,6 @@ class HandlerWatch {
   };
   const void* engine_;
   const base::Duration stuck_;
-  PyObject* on_stuck_;
   trace::Counter& counter_;
   PyInterpreterState* interpreter_;
   std::vector<Seen> seen_;  // of the last look

@@ -67,9 +67,10 @@ void close(InterpreterState& state) {
   state.is_over = true;
   interpreter_endings.fetch_add(1);  // the next interpreter may have its address
   auto& t = state.types;
-  for (auto** type : {&t.headers, &t.response, &t.request, &t.request_headers, &t.body_read,
-                      &t.body_stream, &t.answer_writer, &t.resume, &t.turn, &t.handle, &t.call_soon,
-                      &t.open_file, &state.task_type, &state.handler_task_type})
+  for (auto** type :
+       {&t.headers, &t.response, &t.request, &t.request_headers, &t.body_read, &t.body_stream,
+        &t.answer_writer, &t.resume, &t.turn, &t.handle, &t.call_soon, &t.open_file,
+        &t.watched_coroutine, &state.task_type, &state.handler_task_type})
     Py_CLEAR(*type);
   for (auto** object :
        {&state.cancelled_error, &state.host_module, &state.spare_context, &state.spare_task,

@@ -34,7 +34,7 @@ struct InterpreterState {
   // Classes of ours; see add_types().
   struct Types {
     PyTypeObject *headers, *response, *request, *request_headers, *body_read, *body_stream,
-        *answer_writer, *resume, *turn, *handle, *call_soon, *open_file;
+        *answer_writer, *resume, *turn, *handle, *call_soon, *open_file, *watched_coroutine;
   } types{};
 
   // asyncio's, once the first loop was made; see prepare_tasks().

@@ -3,8 +3,10 @@
 #include <atomic>
 
 #include "buffer.hpp"
+#include "calls_now.hpp"
 #include "context.hpp"
 #include "host_module.hpp"
+#include "watched_coroutine.hpp"
 
 namespace millrace::python {
 namespace {
@@ -58,6 +60,7 @@ bool send_bytes(conn::Conversation& conversation, PyObject* data) {
 }
 
 bool PlainStreamHandler::handle(conn::Conversation& conversation, base::ByteView message) {
+  InHandler const here(name_, conversation.peer());
   auto const connection = object_of(conversation, make_);
   Ref const data(connection ? to_bytes(message) : nullptr);
   if (!data) {
@@ -113,9 +116,9 @@ class CoroutineStreamHandler::Call final : public net::Letter,
     object_ = handler_.make_(conversation);
     Ref const token(object_ ? call_token() : nullptr);
     if (!token) in_flight_->fetch_sub(1, std::memory_order_relaxed);
-    auto* const begun = token ? call_host("begin_connection", asyncio_.loop(),
-                                          handler_.target_.get(), object_, token.get())
-                              : nullptr;
+    Ref const serving(token ? serve(conversation->peer(), token.get()) : nullptr);
+    auto* const begun =
+        serving ? call_host("begin_connection", asyncio_.loop(), serving.get(), object_) : nullptr;
     has_failed_ = !begun;
     if (has_failed_) {
       conversation->abort();
@@ -123,6 +126,11 @@ class CoroutineStreamHandler::Call final : public net::Letter,
       send();  // the end of the connection may have come before the task
     }
     return begun;
+  }
+  // What the task steps.
+  PyObject* serve(const net::Endpoint& peer, PyObject* token) {
+    Ref coroutine(call_host("serve_connection", handler_.target_.get(), object_, token));
+    return coroutine ? new_watched_coroutine(std::move(coroutine), handler_.name_, peer) : nullptr;
   }
   // Lives as long as the task's coroutine: then the call is over.
   PyObject* call_token() {

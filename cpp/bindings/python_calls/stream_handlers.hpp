@@ -1,6 +1,7 @@
 // Handlers of plain TCP written in Python.
 #pragma once
 #include <memory>
+#include <string>
 
 #include "asyncio_host.hpp"
 #include "ref.hpp"
@@ -14,10 +15,12 @@ namespace millrace::python {
 // exception raised. GIL held.
 using MakeConnection = PyObject* (*)(const conn::SharedConversation& conversation);
 
-// A plain function (connection, data): runs where the pattern says.
+// A plain function (connection, data): runs where the pattern says. What a handler is called for
+// people lives as long as the engine, as for those below.
 class PlainStreamHandler final : public server::StreamHandler {
  public:
-  PlainStreamHandler(Ref target, MakeConnection make) : target_(std::move(target)), make_(make) {}
+  PlainStreamHandler(Ref target, MakeConnection make, const std::string& name)
+      : target_(std::move(target)), make_(make), name_(name) {}
   Form form() const override { return Form::each_message; }
   bool handle(conn::Conversation& conversation, base::ByteView message) override;
   void begin(conn::Conversation&) override {}
@@ -25,13 +28,14 @@ class PlainStreamHandler final : public server::StreamHandler {
  private:
   Ref target_;
   MakeConnection make_;
+  const std::string& name_;
 };
 
 // A coroutine function (connection): runs on the asyncio loop, one task per connection.
 class CoroutineStreamHandler final : public server::StreamHandler {
  public:
-  CoroutineStreamHandler(Ref target, MakeConnection make)
-      : target_(std::move(target)), make_(make) {}
+  CoroutineStreamHandler(Ref target, MakeConnection make, const std::string& name)
+      : target_(std::move(target)), make_(make), name_(name) {}
   // Before the server runs.
   void serve_on(AsyncioHost& asyncio, server::StreamServer& server) {
     asyncio_ = &asyncio;
@@ -45,6 +49,7 @@ class CoroutineStreamHandler final : public server::StreamHandler {
   class Call;
   Ref target_;
   MakeConnection make_;
+  const std::string& name_;
   AsyncioHost* asyncio_ = nullptr;
   server::StreamServer* server_ = nullptr;
 };

@@ -9,6 +9,7 @@
 #include "open_file.hpp"
 #include "request.hpp"
 #include "response.hpp"
+#include "watched_coroutine.hpp"
 
 namespace millrace::python {
 namespace {
@@ -43,7 +44,8 @@ bool add_types(PyObject* module) {
         Class{&t.body_read, make_body_read_type}, Class{&t.body_stream, make_body_stream_type},
         Class{&t.answer_writer, make_answer_writer_type}, Class{&t.resume, make_resume_type},
         Class{&t.turn, make_turn_type}, Class{&t.handle, make_handle_type},
-        Class{&t.call_soon, make_call_soon_type}, Class{&t.open_file, make_open_file_type}}) {
+        Class{&t.call_soon, make_call_soon_type}, Class{&t.open_file, make_open_file_type},
+        Class{&t.watched_coroutine, make_watched_coroutine_type}}) {
     *row.place = row.make();
     if (!*row.place) return false;
   }
@@ -51,7 +53,8 @@ bool add_types(PyObject* module) {
     if (PyModule_AddType(module, type) < 0) return false;
   for (auto const& row :
        {AbstractClass{t.request_headers, "Mapping"}, AbstractClass{t.headers, "MutableMapping"},
-        AbstractClass{t.resume, "Coroutine"}, AbstractClass{t.body_read, "Awaitable"}})
+        AbstractClass{t.resume, "Coroutine"}, AbstractClass{t.watched_coroutine, "Coroutine"},
+        AbstractClass{t.body_read, "Awaitable"}})
     if (!register_as(row)) return false;
   return true;
 }

@@ -16,6 +16,7 @@ struct DatagramServerOptions {
   // Of a handler that answers later: calls under way; one more datagram is dropped and counted.
   // Each holds its datagram and a task, a few kB and up to 64 kB more. As many as answers may wait.
   std::size_t calls = 1024;
+  base::Duration handler_stuck = default_handler_stuck;
 };
 
 // Answers leave at the end of the turn that brought them about, with one sendmmsg per socket;

@@ -23,6 +23,7 @@ struct HostOptions {
   // Of these, from one client address: an IPv4 address, or an IPv6 /64, which is what one customer
   // gets. 0: no limit, since behind a proxy, or a company's NAT, all clients have the same.
   std::size_t max_connections_per_address = 0;
+  base::Duration handler_stuck = default_handler_stuck;
 };
 
 class Host;

@@ -31,9 +31,6 @@ struct Options : HostOptions {
   // a body that would go beyond is 503. 64 of the largest; a server with less memory sets less.
   std::size_t body_memory = 1024 * 1024 * 1024;
   AdmissionOptions admission;
-  // A handler that keeps its thread for so long is named in the log, with its stack, by the
-  // language it is written in. Nobody waits that long for an answer; 0: none is.
-  base::Duration handler_stuck = base::seconds(10);
   std::vector<FilterRow> filters;  // for Filters::make, in their order
 };
 

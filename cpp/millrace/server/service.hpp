@@ -12,6 +12,10 @@
 
 namespace millrace::server {
 
+// A handler that keeps its thread for so long is named in the log, with its stack, by the language
+// it is written in. Nobody waits that long for an answer; 0: none is.
+inline constexpr base::Duration default_handler_stuck = base::seconds(10);
+
 // What became of the options of one listening socket.
 struct SocketReport {
   std::string endpoint;
