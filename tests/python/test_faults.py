@@ -81,6 +81,14 @@ def app(marks: Marks, tmp_path: Path) -> mr.App:
         finally:
             marks.make("cleaned")
 
+    @app.post("/form")
+    async def form(request):
+        marks.make("entered")
+        try:
+            await request.form()
+        finally:
+            marks.make("cleaned")
+
     @app.get("/pieces")
     def pieces(request):
         try:
@@ -125,6 +133,10 @@ def expect(
 # What the client sends, what it waits for, and what is counted, also where it closes: an end in the
 # middle of a message is an error of the protocol (RFC 9112 8), a reset is none.
 POST = {"Content-Length": "100"}
+FORM = {"Content-Type": "multipart/form-data; boundary=b", "Content-Length": "1000000"}
+PART_OF_A_FORM = (
+    b'--b\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n' + PART[:20_000]
+)
 LEFT, CUT = {"requests_abandoned": 1}, {"protocol_errors": 1}
 PHASES = {
     "before the head": (b"", None, {}, {}),
@@ -134,6 +146,11 @@ PHASES = {
     "inside a body read as it comes": (
         request("POST", "/reads", POST) + b"some", "entered", LEFT, CUT,
     ),
+    "where it was told to go on": (
+        request("POST", "/reads", POST | {"Expect": "100-continue"}), b"100 Continue\r\n\r\n",
+        LEFT, CUT,
+    ),
+    "inside a form": (request("POST", "/form", FORM) + PART_OF_A_FORM, "entered", LEFT, CUT),
     "while a coroutine runs": (request("GET", "/waits"), "entered", LEFT, {}),
     "with a second request behind it": (
         request("GET", "/waits") + request("GET", "/native"), "entered", LEFT, {},
@@ -146,7 +163,7 @@ PHASES = {
         request("GET", "/native") + HALF_A_HEAD, b"native", {"requests": 1}, CUT,
     ),
 }  # fmt: skip
-CLEANS_UP = (b"/waits", b"/reads", b"/pieces", b"/async-pieces")
+CLEANS_UP = (b"/waits", b"/reads", b"/form", b"/pieces", b"/async-pieces")
 
 
 def leave(wire: Wire, way: str) -> None:
