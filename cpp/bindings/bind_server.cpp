@@ -176,10 +176,11 @@ void bind_server(py::module_& module) {
 
   py::class_<AppHooks>(module, "AppHooks")
       .def(py::init([](const py::object& app, const py::object& on_exception,
-                       const py::object& on_background) {
-             return AppHooks{ref(app), ref(on_exception), ref(on_background)};
+                       const py::object& on_background, const py::object& form_limits) {
+             return AppHooks{ref(app), ref(on_exception), ref(on_background), ref(form_limits)};
            }),
-           py::kw_only(), "app"_a, "on_exception"_a, "on_background"_a);
+           py::kw_only(), "app"_a, "on_exception"_a, "on_background"_a,
+           "form_limits"_a = py::none());
 
   py::class_<Engine>(module, "Server", py::custom_type_setup(add_traversal))
       .def(py::init(&make_engine), "options"_a, "routes"_a, "hooks"_a,

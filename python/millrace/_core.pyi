@@ -293,6 +293,8 @@ class Request:
     ) -> None: ...
     _form: Any  # what form() has read, or None
     @property
+    def _form_limits(self) -> Any: ...  # millrace.forms.FormLimits, or None
+    @property
     def _body_is_whole(self) -> bool: ...
     def _count_refusal(self) -> None: ...
 
@@ -492,6 +494,7 @@ class AppHooks:
         app: Any,
         on_exception: Callable[[Request, BaseException], Any],
         on_background: Callable[[Any], None],
+        form_limits: Any = None,
     ) -> None: ...
 
 class RecorderOptions:

@@ -41,6 +41,7 @@ _Event = _Head | bytes | Literal[True]
 class FormLimits:
     """What a form may make its reader hold in memory or write to the disk; more is 413.
 
+    Those of a server are its `Limits.form`; ``request.form(limits=...)`` replaces them all.
     Sizes are bytes or texts like ``"64kB"``.
 
     Parameters
@@ -95,6 +96,8 @@ class FormLimits:
                 object.__setattr__(self, name, byte_count(getattr(self, name)))
             except (TypeError, ValueError) as error:
                 raise ValueError(f"{name}: {error}") from None
+        if self.directory is not None:
+            object.__setattr__(self, "directory", os.fsdecode(self.directory))
 
     def to_engine(self) -> _core.FormLimits:
         limits = _core.FormLimits()
@@ -337,12 +340,17 @@ def form_of(request: Request, limits: FormLimits | None) -> FormData | _ComingFo
     if request._form is not None:
         return request._form  # type: ignore[no-any-return]
     if not request._body_is_whole:
-        return _ComingForm(request, limits or _DEFAULT)
-    reader = _reader(request, limits or _DEFAULT)
+        return _ComingForm(request, _chosen(request, limits))
+    reader = _reader(request, _chosen(request, limits))
     read = _core.read_into(request, reader)
     with contextlib.suppress(StopIteration):  # nothing is waited for: its first step is its last
         read.send(None)
     return _keep(request, reader)
+
+
+def _chosen(request: Request, limits: FormLimits | None) -> FormLimits:
+    """Return the limits of a call: its own, else the server's (`Limits.form`)."""
+    return limits or request._form_limits or _DEFAULT
 
 
 class _ComingForm:
@@ -372,7 +380,7 @@ async def parts_of(
     request: Request, limits: FormLimits | None = None
 ) -> AsyncGenerator[FormPart, None]:
     """Yield the parts of a multipart form while they come; none of it is kept."""
-    limits = limits or _DEFAULT
+    limits = _chosen(request, limits)
     reader = _counted(request, _core.PartsReader, _content_type(request), limits.to_engine())
     events = _events(request, reader)
     async for event in events:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from typing import Any, Literal
 
 from millrace.limits import OFF_AT_ZERO, Limits
@@ -22,7 +23,7 @@ class LimitRow:
     Attributes
     ----------
     name:
-        The field of `millrace.Limits`.
+        The field of `millrace.Limits`, or ``form.`` and that of `millrace.FormLimits`.
     unit:
         What its number means; a rate is bytes per second.
     why:
@@ -30,7 +31,7 @@ class LimitRow:
     past:
         What happens one past it.
     counter:
-        What counts that in `Server.stats`; others may count there too.
+        What counts that in `Server.stats`; others may count there too. Empty where nothing does.
     use:
         What of a snapshot shows how much of it is used now; empty where it holds for each
         connection by itself.
@@ -99,6 +100,24 @@ LIMIT_ROWS = (
              "more", "its handler is paused", "outputs_held_back"),
     LimitRow("handler_stuck", "seconds", "nobody waits that long; the line in the log costs "
              "nothing otherwise", "named in the log, with its stack", "handlers_stuck"),
+    LimitRow("form.parts", "count", "pages with as many inputs exist; each costs some 200 bytes",
+             "413", "protocol_errors"),
+    LimitRow("form.part_head_bytes", "bytes", "browsers send some 150 bytes",
+             "413", "protocol_errors"),
+    LimitRow("form.name_bytes", "bytes", "of a field's name and of a file's: four times what file "
+             "systems take", "413", "protocol_errors"),
+    LimitRow("form.field_bytes", "bytes", "a field is held in memory", "413", "protocol_errors"),
+    LimitRow("form.memory_bytes", "bytes", "heads, fields and small files of one form together",
+             "a file goes to the disk; else 413", "protocol_errors"),
+    LimitRow("form.spool_bytes", "bytes", "most pictures are larger; smaller files cost no "
+             "descriptor", "the file goes to the disk", ""),
+    LimitRow("form.disk_bytes", "bytes", "of one form", "413", "protocol_errors"),
+    LimitRow("form.total_bytes", "bytes", "a multipart body; one that declares more is refused "
+             "before it is sent", "413", "protocol_errors"),
+    LimitRow("form.pairs", "count", "as `form.parts`, of an urlencoded form", "413",
+             "protocol_errors"),
+    LimitRow("form.urlencoded_bytes", "bytes", "an urlencoded form has no files, so it is short",
+             "413", "protocol_errors"),
 )  # fmt: skip
 
 
@@ -136,8 +155,9 @@ def as_markdown() -> str:
     defaults = Limits()
     lines = ["| limit | default | why | past it | counter |", "|---|---|---|---|---|"]
     for row in LIMIT_ROWS:
-        default = shown(row, getattr(defaults, row.name))
-        lines.append(f"| `{row.name}` | {default} | {row.why} | {row.past} | `{row.counter}` |")
+        default = shown(row, attrgetter(row.name)(defaults))
+        counter = f"`{row.counter}`" if row.counter else "-"
+        lines.append(f"| `{row.name}` | {default} | {row.why} | {row.past} | {counter} |")
     return "\n".join(lines) + "\n"
 
 
@@ -153,12 +173,13 @@ def as_table(seen: Mapping[str, Any] | None = None) -> TextTable:
         return _defaults()
     headings = ("limit", "past it", "counter", "value", "used", "times")
     table = TextTable("limits", headings, labels=3)
-    given: Mapping[str, Any] = seen.get("limits") or asdict(Limits())
+    given = dict(seen.get("limits") or asdict(Limits()))
+    given |= {f"form.{name}": value for name, value in given.pop("form").items()}
     if not seen.get("limits"):
         table.notes.append("values are the defaults: metrics do not tell them, a monitor does")
     for row in LIMIT_ROWS:
         value = shown(row, given[row.name])
-        table.add(row.name, _plain(row.past), row.counter, value, _used(row, seen),
+        table.add(row.name, _plain(row.past), row.counter or "-", value, _used(row, seen),
                   _times(row, seen))  # fmt: skip
     return table
 
@@ -166,8 +187,8 @@ def as_table(seen: Mapping[str, Any] | None = None) -> TextTable:
 def _defaults() -> TextTable:
     table = TextTable("limits", ("limit", "default", "past it", "counter", "why"), labels=5)
     for row in LIMIT_ROWS:
-        default = shown(row, getattr(Limits(), row.name))
-        table.add(row.name, default, _plain(row.past), row.counter, _plain(row.why))
+        default = shown(row, attrgetter(row.name)(Limits()))
+        table.add(row.name, default, _plain(row.past), row.counter or "-", _plain(row.why))
     return table
 
 
@@ -176,6 +197,8 @@ def _plain(markdown: str) -> str:
 
 
 def _times(row: LimitRow, seen: Mapping[str, Any]) -> str:
+    if not row.counter:
+        return "-"
     counts = [loop.get(row.counter) for loop in seen["loops"]]
     return "?" if None in counts else f"{sum(counts):,.0f}"
 

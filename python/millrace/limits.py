@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from millrace import _core
+from millrace.forms import FormLimits
 from millrace.units import byte_count, seconds
 
 __all__ = ["OFF_AT_ZERO", "Limits", "read_limits"]
@@ -14,6 +15,7 @@ __all__ = ["OFF_AT_ZERO", "Limits", "read_limits"]
 # The engine has the defaults; a test compares.
 _HTTP = _core.Limits()
 _SERVER = _core.ServerOptions()
+_FORM = FormLimits()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +81,8 @@ class Limits:
     handler_stuck:
         A handler that keeps its thread for so long is named on the logger ``millrace.error``, with
         its stack. A coroutine that awaits keeps no thread. 0: none is.
+    form:
+        Of each form, where ``request.form()`` or ``request.parts()`` is called without limits.
 
     Raises
     ------
@@ -119,9 +123,14 @@ class Limits:
     queue_timeout: float | str = _SERVER.queue_timeout
     high_water_bytes: int | str = _SERVER.high_water_bytes
     handler_stuck: float | str = _SERVER.handler_stuck
+    form: FormLimits = _FORM
 
     def __post_init__(self) -> None:
+        if not isinstance(self.form, FormLimits):
+            raise ValueError(f"form={self.form!r}: write millrace.FormLimits(...)")
         for field in fields(self):
+            if field.name == "form":
+                continue
             read = seconds if field.name.endswith(("_timeout", "_age", "_stuck")) else byte_count
             given = getattr(self, field.name)
             if field.name == "max_in_flight" and given == "adaptive":
@@ -140,8 +149,8 @@ class Limits:
         """Write the limits into the engine's options."""
         options.adaptive_in_flight = self.max_in_flight == "adaptive"
         for field in fields(self):
-            if getattr(self, field.name) == "adaptive":
-                continue  # up to the engine's own
+            if field.name == "form" or getattr(self, field.name) == "adaptive":
+                continue  # its reader's; up to the engine's own
             owner = options.limits if hasattr(options.limits, field.name) else options
             setattr(owner, field.name, getattr(self, field.name))
 
@@ -149,7 +158,7 @@ class Limits:
 def read_limits(texts: Iterable[str]) -> dict[str, Any]:
     """Read ``NAME=VALUE`` texts, as the command line takes them, into arguments of `Limits`.
 
-    Of a name that comes several times the last value counts.
+    ``form.parts`` is `FormLimits.parts`. Of a name that comes several times the last value counts.
 
     Raises
     ------
@@ -162,7 +171,8 @@ def read_limits(texts: Iterable[str]) -> dict[str, Any]:
     {'head_bytes': 16384, 'max_in_flight': 'adaptive', 'max_connection_age': 0.0}
     """
     values: dict[str, Any] = {}
-    names = [field.name for field in fields(Limits)]
+    names = [field.name for field in fields(Limits) if field.name != "form"]
+    names += [f"form.{field.name}" for field in fields(FormLimits)]
     for text in texts:
         name, equals, value = (part.strip() for part in text.partition("="))
         name = name.replace("-", "_")
@@ -170,9 +180,20 @@ def read_limits(texts: Iterable[str]) -> dict[str, Any]:
             raise ValueError(f"{name!r} is no limit; there are {', '.join(names)}")
         if not equals:
             raise ValueError(f"{text!r}: write NAME=VALUE, such as 'head_bytes=16KiB'")
-        given: dict[str, Any] = {name: value}
-        values[name] = getattr(Limits(**given), name)
+        of_forms, _, name_there = name.rpartition(".")
+        given: dict[str, Any] = {name_there: value}
+        if of_forms:
+            values["form"] = _with_form_limit(values.get("form", _FORM), given)
+        else:
+            values[name] = getattr(Limits(**given), name)
     return values
+
+
+def _with_form_limit(limits: FormLimits, given: dict[str, Any]) -> FormLimits:
+    try:
+        return replace(limits, **given)
+    except ValueError as error:
+        raise ValueError(f"form.{error}") from None
 
 
 # Where it is no limit at all.

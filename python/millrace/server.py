@@ -317,6 +317,7 @@ class Server(Sight):
             app=self._app,
             on_exception=self._on_exception,
             on_background=self._on_background,
+            form_limits=self._limits.form,
         )
         on_threads = isinstance(self._pattern.dispatch, patterns.Queue)
         routes = self._app._engine_routes(plain_on_threads=on_threads)

@@ -20,7 +20,9 @@ VALUES = {"bytes": ("3KiB", 3072), "seconds": ("1500ms", 1.5), "rate": ("2kB", 2
 def test_every_limit_is_an_option_with_the_units_of_its_kind(served, row):
     text, value = VALUES[row.unit]
     limits = served("--limit", f"{row.name}={text}").limits
-    assert limits == mr.Limits(**{row.name: value})
+    form, _, name = row.name.rpartition(".")
+    given = {"form": mr.FormLimits(**{name: value})} if form else {name: value}
+    assert limits == mr.Limits(**given)
     assert limits != mr.Limits()
 
 
@@ -34,8 +36,12 @@ def test_they_may_be_several_and_come_from_the_environment(served, monkeypatch):
     monkeypatch.setenv("MILLRACE_LIMIT", "field-count=9 max_in_flight=adaptive")
     assert served().limits == mr.Limits(field_count=9, max_in_flight="adaptive")
     flags = ["--limit", "body_ratio=5", "--limit", "field_count=8", "--limit", "field_count=7"]
+    flags += ["--limit", "form.parts=5", "--limit", "form.directory=/var/tmp"]
     assert served(*flags, "--limit-concurrency", "3").limits == mr.Limits(
-        body_ratio=5, field_count=7, max_in_flight=3
+        body_ratio=5,
+        field_count=7,
+        max_in_flight=3,
+        form=mr.FormLimits(parts=5, directory="/var/tmp"),
     )
 
 
@@ -46,6 +52,8 @@ def test_they_may_be_several_and_come_from_the_environment(served, monkeypatch):
         ("--limit head_bytes", "--limit: 'head_bytes': write NAME=VALUE, such as"),
         ("--limit head_bytes=much", "--limit: head_bytes: 'much' is no size; write '64kB'"),
         ("--limit idle_timeout=off", "--limit: idle_timeout: 'off' is no duration; write '50ms'"),
+        ("--limit form=1", "--limit: 'form' is no limit; there are"),
+        ("--limit form.parts=many", "--limit: form.parts: 'many' is no size"),
         ("--limit head_bytes=0", "--limit: head_bytes='0': a limit is more than zero"),
         (
             "--limit max_in_flight=1 --limit-concurrency 1",
@@ -68,7 +76,9 @@ def test_an_unknown_limit_is_told_all_that_there_are(capsys):
     with pytest.raises(SystemExit):
         cli.main(["serve", "hello:app", "--limit", "x=1"])
     said = capsys.readouterr().err
-    assert [field.name for field in fields(mr.Limits) if field.name not in said] == []
+    names = [field.name for field in fields(mr.Limits) if field.name != "form"]
+    names += [f"form.{field.name}" for field in fields(mr.FormLimits)]
+    assert said.partition("there are ")[2].partition("\n")[0].split(", ") == names
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

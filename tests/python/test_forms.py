@@ -226,6 +226,19 @@ def test_each_limit_holds(serve, app, limit, value, headers, body):
     assert eventually(lambda: server.stats().total("protocol_errors") == 1)
 
 
+@pytest.mark.parametrize("kind", ["plain", "coroutine", "parts"])
+def test_a_server_has_limits_of_its_own_for_calls_that_name_none(serve, app, pattern, kind):
+    limits = mr.Limits(form=mr.FormLimits(parts=2, field_bytes=5))
+    server = serve(app, pattern=pattern, limits=limits)
+    longer = (field("ab", "123456") + "--b--").encode()
+    more = (field("a", "1") * 3 + "--b--").encode()
+    assert post(server, f"/{kind}", LIMITED.encode(), B).status == 200
+    assert post(server, f"/{kind}", longer, B).status == 413
+    assert post(server, f"/{kind}", more, B).status == 413
+    # What a call names counts instead.
+    assert post(server, "/limited/parts/3", more, B).status == 200
+
+
 def test_a_body_that_says_it_is_too_large_is_refused_unread(serve, app):
     with Wire(serve(app)) as wire:
         head = "POST /limited/total_bytes/1000 HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n"

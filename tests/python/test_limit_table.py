@@ -17,6 +17,8 @@ from tests.python.wire import Wire, eventually, get
 
 ROOT = Path(__file__).resolve().parents[2]
 
+FORMS = "tests/python/test_forms.py"
+READER = "tests/cpp/server/form_reader_test.cpp"
 HTTP1 = "tests/python/test_http1_server.py"
 LIMITS = "tests/python/test_limits.py"
 OVERLOAD = "tests/python/test_overload.py"
@@ -74,26 +76,44 @@ TESTED = {
         "tests/python/test_watchdog.py",
         "test_a_handler_that_sleeps_is_named_with_its_stack_once",
     ),
+    "form.parts": (FORMS, "test_each_limit_holds"),
+    "form.part_head_bytes": (
+        "tests/cpp/proto/forms/multipart_test.cpp",
+        "Multipart, HoldsEachLimit",
+    ),
+    "form.name_bytes": (FORMS, "test_each_limit_holds"),
+    "form.field_bytes": (FORMS, "test_each_limit_holds"),
+    "form.memory_bytes": (READER, "FormReader, LimitsWhatAFormHoldsInMemory"),
+    "form.spool_bytes": (READER, "FormReader, PutsLargeFilesOneBehindTheOtherOnDisk"),
+    "form.disk_bytes": (READER, "FormReader, LimitsWhatAFormWrites"),
+    "form.total_bytes": (FORMS, "test_each_limit_holds"),
+    "form.pairs": (FORMS, "test_each_limit_holds"),
+    "form.urlencoded_bytes": (FORMS, "test_each_limit_holds"),
 }
+
+NAMES = [field.name for field in fields(mr.Limits) if field.name != "form"]
+NAMES += [f"form.{field.name}" for field in fields(mr.FormLimits) if field.name != "directory"]
 
 
 def test_every_limit_has_a_row_in_the_order_of_its_class():
-    assert sorted(row.name for row in LIMIT_ROWS) == sorted(f.name for f in fields(mr.Limits))
+    assert sorted(row.name for row in LIMIT_ROWS) == sorted(NAMES)
 
 
 def test_every_limit_has_a_counter_that_is_counted(serve):
     server = serve(mr.App())
     counted = set(server.stats().loops[0])
-    assert {row.counter for row in LIMIT_ROWS} <= counted
+    assert {row.counter for row in LIMIT_ROWS if row.counter} <= counted
 
 
 def test_what_shows_their_use_is_in_a_snapshot(serve):
     seen = monitor.snapshot(serve(mr.App()))
     assert {row.use for row in LIMIT_ROWS if row.use} <= seen.keys()
-    assert seen["limits"].keys() == {row.name for row in LIMIT_ROWS}
+    limits = json.loads(json.dumps(seen["limits"]))
+    forms = {f"form.{name}" for name in limits.pop("form")}
+    assert limits.keys() | forms == {row.name for row in LIMIT_ROWS} | {"form.directory"}
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(mr.Limits)])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_limit_has_a_test(name):
     path, test = TESTED[name]
     text = (ROOT / path).read_text(encoding="utf-8")
@@ -116,7 +136,7 @@ def test_doctor_prints_all_of_them(capsys):
     assert cli.main(["doctor", "--limits"]) == 0
     shown = capsys.readouterr().out
     for row in LIMIT_ROWS:
-        assert re.search(rf"^  {row.name} .*\b{row.counter}\b", shown, re.M)
+        assert re.search(rf"^  {row.name} .* {row.counter or '-'} ", shown, re.M)
     assert "32 KiB" in shown
 
 
@@ -124,7 +144,8 @@ def test_doctor_prints_what_a_server_uses_and_has_counted(serve, tmp_path, capsy
     path = tmp_path / "top"
     app = mr.App()
     app.metrics("/metrics")
-    limits = mr.Limits(max_connections_per_address=1, field_count=50)
+    forms = mr.FormLimits(pairs=5, directory=tmp_path)
+    limits = mr.Limits(max_connections_per_address=1, field_count=50, form=forms)
     server = serve(app, monitor=path, limits=limits)
     with Wire(server) as wire:
         assert wire.get("/none").status == 404
@@ -136,6 +157,8 @@ def test_doctor_prints_what_a_server_uses_and_has_counted(serve, tmp_path, capsy
     assert rows["max_connections_per_address"]["value"] == "1"
     assert rows["max_connections"]["used"] == "1"
     assert rows["field_count"]["value"] == "50"
+    assert rows["form.pairs"]["value"] == "5"
+    assert rows["form.spool_bytes"]["times"] == "-"
     assert rows["handler_stuck"]["times"] == "0"
 
 

@@ -114,6 +114,7 @@ base::Result<std::unique_ptr<Engine>> Engine::make(server::Options options,
   parts->application.on_exception = hooks.on_exception;
   parts->application.on_background = hooks.on_background;
   parts->handler_stuck = options.handler_stuck;
+  parts->application.form_limits = hooks.form_limits;
   parts->application.body_bytes = options.body_bytes;
   auto filters = server::Filters::make(options.filters);
   if (!filters) return filters.take_status();
@@ -423,7 +424,9 @@ PyObject* Engine::asyncio_loop() {
 int Engine::traverse(visitproc visit, void* arg) const {
   if (!parts_) return 0;
   auto const& a = parts_->application;
-  for (auto* object : {a.app.get(), a.on_exception.get(), a.on_background.get()}) Py_VISIT(object);
+  for (auto* object :
+       {a.app.get(), a.on_exception.get(), a.on_background.get(), a.form_limits.get()})
+    Py_VISIT(object);
   for (auto const& route : parts_->routes) Py_VISIT(route.target.get());
   Py_VISIT(parts_->target.get());
   return 0;

@@ -24,6 +24,7 @@ struct RouteRow {
 
 struct AppHooks {
   Ref app, on_exception, on_background;
+  Ref form_limits;
 };
 
 // What is done with the connections of a plain TCP server, and with the datagrams of UDP.

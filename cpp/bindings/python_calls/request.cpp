@@ -151,6 +151,11 @@ int set_form(PyObject* self, PyObject* value, void*) {
   return 0;
 }
 
+PyObject* get_form_limits(PyObject* self, void*) {
+  auto const* r = request_of(self);
+  return Py_NewRef(r->exchange ? r->route->application->form_limits.get() : Py_None);
+}
+
 PyObject* get_trailers(PyObject* self, void*) { return make_trailers(request_of(self)); }
 
 PyGetSetDef attributes[] = {
@@ -184,6 +189,8 @@ PyGetSetDef attributes[] = {
     {"_body_is_whole", get_body_is_whole, nullptr, "Whether the body need not be awaited.",
      nullptr},
     {"_form", get_form, set_form, "What form() has read, or None.", nullptr},
+    {"_form_limits", get_form_limits, nullptr, "The server's; None once the answer is on its way.",
+     nullptr},
     {"is_disconnected", get_is_disconnected, nullptr,
      "Whether the client has left before its answer.", nullptr},
     {},

@@ -19,6 +19,7 @@ struct Application {
   Ref app;                             // request.app
   Ref on_exception;                    // (request, exception) -> answer; None: there is none
   Ref on_background;                   // (background) -> None
+  Ref form_limits;                     // of request.form() without limits of its own
   std::size_t body_bytes = 0;          // read() of a longer body is 413
   exec::WorkerQueue* queue = nullptr;  // where handlers run on workers
   AsyncioHost* asyncio = nullptr;      // where there are coroutines
