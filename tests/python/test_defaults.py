@@ -9,7 +9,6 @@ import millrace as mr
 import pytest
 from millrace import _core, patterns
 
-
 # Those of forms are the reader's; see below.
 LIMITS = [field.name for field in dataclasses.fields(mr.Limits) if field.name != "form"]
 
