@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from millrace import _core, chain
 from millrace._core import Response
 from millrace.files import StaticFiles
-from millrace.filters import Filter
-from millrace.filters.auth import Credentials
+from millrace.filters import Credentials, Filter
+from millrace.filters.auth import Guard
 from millrace.route_words import check_path, checked_methods
 
 if TYPE_CHECKING:
@@ -310,8 +310,9 @@ class App:
         It makes the server count requests by method, status and route. The answer is collected
         and written natively, on the connection's loop; where there are worker processes, or other
         interpreters, it is the sum over all of them. `Server.metrics` gives the same as values.
-        Middleware does not see it. Where others may not read it, let a second server on another
-        address answer with ``millrace.metrics.render(server.metrics())`` instead.
+        Middleware does not see it. Where others may not read it, put the filter
+        `millrace.filters.Credentials` before it, or let a second server on another address answer
+        with ``millrace.metrics.render(server.metrics())`` instead.
 
         Parameters
         ----------
@@ -498,8 +499,7 @@ class App:
         return any(isinstance(route.handler, _MetricsRoute) for route in routes)
 
     def _has_filter(self, kind: type[Filter]) -> bool:
-        filters = (filter for app in self._all_apps() for _, filter in app._filters)
-        return any(isinstance(filter, kind) for filter in filters)
+        return any(isinstance(filter, kind) for _, filter in self._nested_filters())
 
     def _all_apps(self) -> Iterator[App]:
         yield self
@@ -528,23 +528,30 @@ class App:
 
     def _refuse_open_routes(self) -> None:
         """Raise ValueError where credentials are wanted that some routes would never ask for."""
+        filters = self._nested_filters()
+        guarded = tuple(f"{below}/" for below, one in filters if isinstance(one, Credentials))
         found = [
             f"{' '.join(route.methods)} {prefix}{route.path}"
             for prefix, apps, route in self._nested_routes("", ())
             if route.is_native and not route.is_public
-            if any(isinstance(layer, Credentials) for app in apps for layer in app._middleware)
+            if any(isinstance(layer, Guard) for app in apps for layer in app._middleware)
+            if not f"{prefix}{route.path}/".startswith(guarded)
         ]
         if found:
             raise ValueError(
                 f"basic_auth or bearer_auth cannot guard {', '.join(found)}, answered without "
-                "Python: say public=True there if everybody may read it, or answer by a handler"
+                "Python: say public=True there if everybody may read it, guard it with the filter "
+                "millrace.filters.Credentials, or answer by a handler"
             )
 
-    def _engine_filters(self, prefix: str = "") -> list[_core.Filter]:
-        rows = [filter.to_engine(prefix + below) for below, filter in self._filters]
+    def _engine_filters(self) -> list[_core.Filter]:
+        return [filter.to_engine(prefix) for prefix, filter in self._nested_filters()]
+
+    def _nested_filters(self, prefix: str = "") -> Iterator[tuple[str, Filter]]:
+        for below, filter in self._filters:
+            yield prefix + below, filter
         for inner, app in self._included:
-            rows += app._engine_filters(prefix + inner)
-        return rows
+            yield from app._nested_filters(prefix + inner)
 
     def _nested_routes(
         self, prefix: str, outside: tuple[App, ...]

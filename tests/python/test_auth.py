@@ -6,7 +6,7 @@ import base64
 
 import millrace as mr
 import pytest
-from millrace.filters import basic_auth, bearer_auth, same_secret
+from millrace.filters import Credentials, basic_auth, bearer_auth, same_secret
 
 from tests.python.wire import Wire
 
@@ -191,3 +191,25 @@ def test_a_path_or_method_without_a_route_says_nothing_of_what_is_guarded(serve,
         answer = wire.ask("DELETE", path)
         assert answer.status == (405 if path == "/plain" else 404)
         assert answer.text in ("Method Not Allowed", "Not Found")
+
+
+@pytest.mark.parametrize("add", NATIVE)
+def test_those_that_the_native_filter_guards_are_no_mistake(serve, pattern, add, tmp_path):
+    app = app_with(basic_auth(check_plain))
+    path = add(app, tmp_path)
+    app.filter(Credentials(users={"ada": "päss:word"}))
+    with Wire(serve(app, pattern=pattern)) as wire:
+        for guarded in (path, "/plain", "/coroutine", "/nowhere"):
+            assert wire.get(guarded).status == 401
+            status = 404 if guarded == "/nowhere" else 200
+            assert wire.get(guarded, basic("ada:päss:word")).status == status
+
+
+def test_the_native_filter_guards_what_lies_below_its_prefix_only():
+    inner, outer = app_with(basic_auth(check_plain)), mr.App()
+    for path in ("/a", "/a/b", "/ab", "/{name}"):
+        inner.respond(path, "open")
+    inner.filter(Credentials(tokens=["t0ken"]), prefix="/a")
+    outer.include("/in", inner)
+    with pytest.raises(ValueError, match=r"guard GET /in/ab, GET /in/\{name\}, answered"):
+        mr.Server(outer).start()

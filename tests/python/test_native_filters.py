@@ -266,3 +266,75 @@ def test_filters_are_values():
     assert one == filters.RateLimit(rate=1, burst=2)
     with pytest.raises(dataclasses.FrozenInstanceError):
         one.burst = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("credentials", "right", "wrong", "challenge", "again"),
+    [
+        (
+            filters.Credentials(users={"bob": "x", "ada": "päss:word"}, realm="a"),
+            "Basic YWRhOnDDpHNzOndvcmQ=",  # ada:päss:word in UTF-8
+            "Basic YWRhOng=",  # ada:x
+            'Basic realm="a", charset="UTF-8"',
+            'Basic realm="a", charset="UTF-8"',
+        ),
+        (
+            filters.Credentials(tokens=["t0ken", "other"]),
+            "Bearer t0ken",
+            "Bearer t0kem",
+            'Bearer realm="private"',
+            'Bearer realm="private", error="invalid_token"',
+        ),
+    ],
+    ids=["basic", "bearer"],
+)
+def test_only_those_with_credentials_come_in(
+    app, serve, pattern, tmp_path, credentials, right, wrong, challenge, again
+):
+    (tmp_path / "a.txt").write_text("file")
+    app.static("/files", tmp_path)
+    app.metrics("/metrics")
+    app.filter(credentials)
+    paths = {"/plain": 200, "/coroutine": 200, "/native": 200, "/files/a.txt": 200,
+             "/files/none": 404, "/metrics": 200, "/missing": 404, "/whole": 405}  # fmt: skip
+    server = serve(app, pattern=pattern)
+    with Wire(server) as wire:
+        for path, status in paths.items():
+            assert wire.get(path, {"Authorization": right}).status == status, path
+            refused = wire.get(path, {"Authorization": wrong})
+            assert (refused.status, refused.header("www-authenticate")) == (401, again), path
+            refused = wire.get(path)
+            assert (refused.status, refused.header("www-authenticate")) == (401, challenge), path
+    assert eventually(lambda: server.stats().total("requests_denied") == 2 * len(paths))
+
+
+def test_credentials_below_a_prefix_leave_the_rest_open(app, serve):
+    app.filter(filters.Credentials(tokens=["t0ken"]), prefix="/plain")
+    with Wire(serve(app)) as wire:
+        for path in ("/plain", "/%70lain", "//plain/../plain", "/plain/"):
+            assert wire.get(path).status != 200, path
+        assert wire.get("/plain").status == 401
+        assert wire.get("/native").status == 200
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({}, "users or tokens"),
+        ({"users": {"a": "b"}, "tokens": ["c"]}, "users or tokens"),
+        ({"users": {"a:b": "c"}}, "'a:b'"),
+        ({"users": {"a": "b\n"}}, "control"),
+        ({"tokens": "t0ken"}, "write a list"),
+        ({"tokens": ["two words"]}, "letters, digits"),
+        ({"tokens": [""]}, "is empty"),
+        ({"tokens": ["a"], "realm": "a\nb"}, "realm"),
+    ],
+)
+def test_credentials_that_nobody_could_send_are_refused(settings, says):
+    with pytest.raises(ValueError, match=says):
+        filters.Credentials(**settings)
+
+
+def test_credentials_are_not_shown():
+    assert "secret" not in repr(filters.Credentials(users={"ada": "secret"}))
+    assert "secret" not in repr(filters.Credentials(tokens=["secret"]))

@@ -9,6 +9,7 @@ from millrace.filters.auth import basic_auth, bearer_auth, same_secret
 from millrace.filters.body_limit import BodyLimit
 from millrace.filters.compression import Compression
 from millrace.filters.cors import CORS
+from millrace.filters.credentials import Credentials
 from millrace.filters.etag import ETag
 from millrace.filters.filter import Filter
 from millrace.filters.https_redirect import HTTPSRedirect
@@ -22,6 +23,7 @@ __all__ = [
     "CORS",
     "BodyLimit",
     "Compression",
+    "Credentials",
     "ETag",
     "Filter",
     "HTTPSRedirect",

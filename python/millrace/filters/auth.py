@@ -2,7 +2,8 @@
 
 Middleware, because checking credentials is Python code. So it stands before handlers only, and an
 app that has it beside constant routes, files or metrics is refused unless these are said to be
-public. Answers of 404 and 405 never enter Python either: they tell which paths there are.
+public, or guarded by the filter `Credentials`. Answers of 404 and 405 never enter Python either:
+they tell which paths there are.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from millrace._core import Request, Response
 from millrace.chain import is_async, takes
 
-__all__ = ["Credentials", "basic_auth", "bearer_auth", "same_secret"]
+__all__ = ["Guard", "basic_auth", "bearer_auth", "quoted", "same_secret"]
 
 _CREDENTIALS = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) +([A-Za-z0-9\-._~+/]+=*) *")
 
@@ -30,7 +31,7 @@ class _Malformed(Exception):
     """There are some, and they cannot be read."""
 
 
-class Credentials:
+class Guard:
     """Middleware that lets no request go on without credentials.
 
     Parameters
@@ -58,7 +59,7 @@ class Credentials:
         return None
 
 
-class _Plain(Credentials):
+class _Plain(Guard):
     def __call__(self, request: Request, call_next: Callable[[Request], Response]) -> Response:
         try:
             given = self._read(request)
@@ -67,7 +68,7 @@ class _Plain(Credentials):
         return self._take(request, self._check(*given), given[0]) or call_next(request)
 
 
-class _Awaited(Credentials):
+class _Awaited(Guard):
     async def __call__(
         self, request: Request, call_next: Callable[[Request], Awaitable[Response]]
     ) -> Response:
@@ -78,7 +79,7 @@ class _Awaited(Credentials):
         return self._take(request, await self._check(*given), given[0]) or await call_next(request)
 
 
-def basic_auth(check: Callable[[str, str], Any], *, realm: str = "private") -> Credentials:
+def basic_auth(check: Callable[[str, str], Any], *, realm: str = "private") -> Guard:
     """Return middleware that wants a user's name and password (RFC 7617).
 
     Passwords travel as they are: only over TLS.
@@ -100,7 +101,7 @@ def basic_auth(check: Callable[[str, str], Any], *, realm: str = "private") -> C
     >>> _ = app.middleware(mr.filters.basic_auth(check, realm="engine room"))
     """
     takes(check, "name", "password")
-    challenge = f'Basic realm="{_quoted(realm)}", charset="UTF-8"'
+    challenge = f'Basic realm="{quoted(realm)}", charset="UTF-8"'
 
     def credentials(request: Request) -> tuple[str, str]:
         return _name_and_password(_credentials(request, "basic"))
@@ -111,7 +112,7 @@ def basic_auth(check: Callable[[str, str], Any], *, realm: str = "private") -> C
     return (_Awaited if is_async(check) else _Plain)(check, credentials, refusal)
 
 
-def bearer_auth(check: Callable[[str], Any], *, realm: str = "private") -> Credentials:
+def bearer_auth(check: Callable[[str], Any], *, realm: str = "private") -> Guard:
     """Return middleware that wants a token (RFC 6750).
 
     A token that the check does not take is 401 with ``error="invalid_token"``; a field that cannot
@@ -133,7 +134,7 @@ def bearer_auth(check: Callable[[str], Any], *, realm: str = "private") -> Crede
     >>> _ = app.middleware(mr.filters.bearer_auth(users.get))
     """
     takes(check, "token")
-    challenge = f'Bearer realm="{_quoted(realm)}"'
+    challenge = f'Bearer realm="{quoted(realm)}"'
 
     def credentials(request: Request) -> tuple[str]:
         return (_credentials(request, "bearer"),)
@@ -184,7 +185,8 @@ def _name_and_password(credentials: str) -> tuple[str, str]:
     return name, password
 
 
-def _quoted(realm: str) -> str:
+def quoted(realm: str) -> str:
+    """Return a realm as it stands between quotes; ValueError where it cannot."""
     if not realm.isascii() or not realm.isprintable():
         raise ValueError(f"realm: {realm!r} cannot be sent in a field")
     return realm.replace("\\", "\\\\").replace('"', '\\"')

@@ -6,6 +6,7 @@
 #include "millrace/server/filters/body_limit.hpp"
 #include "millrace/server/filters/compression.hpp"
 #include "millrace/server/filters/cors.hpp"
+#include "millrace/server/filters/credentials.hpp"
 #include "millrace/server/filters/etag.hpp"
 #include "millrace/server/filters/https_redirect.hpp"
 #include "millrace/server/filters/proxy_headers.hpp"
@@ -28,6 +29,7 @@ constexpr std::array kinds{
     Kind{"body_limit", make_body_limit},
     Kind{"compression", make_compression},
     Kind{"cors", make_cors},
+    Kind{"credentials", make_credentials},
     Kind{"etag", make_etag},
     Kind{"https_redirect", make_https_redirect},
     Kind{"proxy_headers", make_proxy_headers},
