@@ -285,7 +285,13 @@ class FormPart:
         All lines of its head.
     """
 
-    def __init__(self, head: _Head, pieces: AsyncIterator[bytes], limits: FormLimits) -> None:
+    def __init__(
+        self,
+        head: _Head,
+        pieces: AsyncIterator[bytes],
+        limits: FormLimits,
+        count_refusal: Callable[[], None],
+    ) -> None:
         name, filename, content_type, lines = head
         self.name = _text(name)
         self.filename = None if filename is None else _text(filename)
@@ -293,6 +299,7 @@ class FormPart:
         self.headers = _headers(lines)
         self._pieces = pieces
         self._limits = limits
+        self._count_refusal = count_refusal
 
     def __repr__(self) -> str:
         return f"<FormPart {self.name!r}>"
@@ -311,6 +318,7 @@ class FormPart:
         async for piece in self._pieces:
             whole += piece
             if len(whole) > most:
+                self._count_refusal()
                 raise from_code("body_too_large", f"FormLimits.field_bytes={most}")
         return bytes(whole)
 
@@ -387,7 +395,7 @@ async def parts_of(
         # What the caller has left of the part before this one is passed over.
         if isinstance(event, tuple):
             pieces = _data(events)
-            yield FormPart(event, pieces, limits)
+            yield FormPart(event, pieces, limits, request._count_refusal)
             await pieces.aclose()  # it would take the next part's
 
 

@@ -364,6 +364,7 @@ def test_part_read_is_limited(serve):
     server = serve(app)
     assert post(server, "/", (field("a", "123") + "--b--").encode(), B).body == b"123"
     assert post(server, "/", (field("a", "1234") + "--b--").encode(), B).status == 413
+    assert eventually(lambda: server.stats().total("protocol_errors") == 1)
 
 
 def test_fields_have_the_charset_that_is_declared(serve, app):
