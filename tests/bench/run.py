@@ -4,9 +4,9 @@ usage: run.py [--rounds 3] [--seconds 3] [--only millrace,nginx] [--rows constan
               [--markdown docs/benchmarks.md]
 
 `--quick` is one round of one second: whether everything runs, not how fast. Rows are those of
-`suite/rows.py` and `memory`, `half-head`, `attack`, `load`; servers those of `suite/servers.py`,
-each by how its name begins ("granian" is all three); the raw loop always takes part. Ctrl-C prints
-what there is so far.
+`suite/rows.py` and `memory`, `half-head`, `attack`, `multipart`, `load`; servers those of
+`suite/servers.py`, each by how its name begins ("granian" is all three); the raw loop always takes
+part. Ctrl-C prints what there is so far.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from suite.load_cost import measure_load_cost
 from suite.machine import describe_machine
 from suite.measure import Plan, RowResult, measure_row
 from suite.memory import WAITING, Waiting, measure_waiting
+from suite.multipart import CONTENTS, measure_multipart
 from suite.page import write_page
 from suite.rows import ROWS
 from suite.servers import SERVERS, Family, Server
@@ -32,7 +33,7 @@ from suite.table import show
 from suite.tools import BUILD, Tools, Unavailable
 from suite.versions import server_versions
 
-EXTRA_ROWS = (*(waiting.name for waiting in WAITING), "attack", "load")
+EXTRA_ROWS = (*(waiting.name for waiting in WAITING), "attack", "multipart", "load")
 ROW_NAMES = (*(row.name for row in ROWS), *EXTRA_ROWS)
 
 
@@ -115,6 +116,12 @@ def measure(
             results.attack = measure_attack(plan)
         except Unavailable as error:
             results.failures["attack"] = str(error)
+    if "multipart" in rows:
+        try:
+            for content in CONTENTS:
+                results.multipart.append(measure_multipart(content, servers, plan))
+        except Unavailable as error:
+            results.failures["multipart"] = str(error)
     if "load" in rows:
         try:
             results.load = measure_load_cost(plan)

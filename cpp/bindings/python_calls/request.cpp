@@ -75,7 +75,7 @@ PyObject* make_body(RequestObject* r) {
   if (!r->exchange) return to_bytes(r->kept->body);
   auto* const bytes = to_bytes(r->exchange->whole_body);
   // A large one need not be held twice.
-  if (bytes && r->exchange->whole_body.size() > conn::BodyReader::window_bytes)
+  if (bytes && r->exchange->whole_body.size() > conn::BodyReader::kept_bytes)
     r->exchange->whole_body = {};
   return bytes;
 }

@@ -8,6 +8,7 @@
 
 #include "millrace/base/bytes.hpp"
 #include "millrace/base/error.hpp"
+#include "millrace/base/read_piece.hpp"
 #include "millrace/proto/http/fields.hpp"
 
 namespace millrace::conn {
@@ -18,7 +19,13 @@ class BodyReader {
  public:
   // Bytes that may be under way to a reader who has not asked yet. Twice what a loop reads at once:
   // while one read waits for its reader the next can be taken whole, and is not cut and kept aside.
-  static constexpr std::size_t window_bytes = 128 * 1024;
+  static constexpr std::size_t window_bytes = 2 * base::PiecePool::piece_bytes;
+  // Of a body in a coding, decoded ahead of its reader. Decoding goes in small steps, so more would
+  // save nothing.
+  static constexpr std::size_t decoded_ahead_bytes = 128 * 1024;
+  // A whole body above this gives its memory back as soon as it can: exchanges are recycled, and
+  // Python's copy may live long.
+  static constexpr std::size_t kept_bytes = 128 * 1024;
 
   struct Piece {
     base::Bytes bytes;

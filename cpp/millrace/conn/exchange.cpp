@@ -52,7 +52,7 @@ void Exchange::give(Exchange* exchange) {
 
 void Exchange::reset() {
   head = {};
-  if (whole_body.capacity() > BodyReader::window_bytes) {
+  if (whole_body.capacity() > BodyReader::kept_bytes) {
     whole_body = {};
   } else {
     whole_body.clear();

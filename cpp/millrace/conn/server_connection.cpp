@@ -284,7 +284,7 @@ void ServerConnection::tell_of_body(Exchange& exchange) {
 // As far ahead of its reader as a plain body may be, or as far as it may grow where it is buffered.
 void ServerConnection::decode(Exchange& exchange) {
   bool const is_collected = exchange.body_mode_ == Exchange::BodyMode::collecting;
-  auto const most = is_collected ? exchange.collect_limit_ : BodyReader::window_bytes;
+  auto const most = is_collected ? exchange.collect_limit_ : BodyReader::decoded_ahead_bytes;
   auto const decoded = exchange.decoding_->advance(exchange.body, most);
   if (!decoded) {
     auto& counters = pump_.reactor().counters();

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "millrace/base/read_piece.hpp"
 #include "millrace/net/file.hpp"
 #include "millrace/net/stream.hpp"
 
@@ -120,7 +121,7 @@ void MemoryEnd::look() {
 
 void MemoryEnd::tell_bytes() {
   auto& waiting = incoming().bytes;
-  auto const rest = std::min(waiting.size(), Reactor::read_buffer_bytes);
+  auto const rest = std::min(waiting.size(), base::PiecePool::piece_bytes);
   auto const bytes = std::exchange(waiting, waiting.substr(rest)).substr(0, rest);
   schedule(side_);
   schedule(1 - side_);  // it has room again

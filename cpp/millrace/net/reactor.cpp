@@ -48,7 +48,7 @@ Resident::~Resident() {
   (previous_ ? previous_->next_ : *first_) = next_;
 }
 
-Reactor::Reactor() : epoll_(create_epoll()), read_buffer_(new char[read_buffer_bytes]) {
+Reactor::Reactor() : epoll_(create_epoll()) {
   event_descriptor_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   alarm_descriptor_ = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
   now_ = clock();

@@ -8,7 +8,6 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -74,7 +73,6 @@ class Resident {
 // run()).
 class Reactor {
  public:
-  static constexpr std::size_t read_buffer_bytes = 64 * 1024;
   // Descriptors that one wait may name. More only delays the letters; fewer means more waits under
   // load.
   static constexpr std::size_t events_per_wait = 256;
@@ -138,8 +136,6 @@ class Reactor {
   TimerWheel& wheel() { return wheel_; }
   trace::LoopCounters& counters() { return counters_; }
   const trace::LoopCounters& counters() const { return counters_; }  // any thread
-  // Where streams read to; shared by all of the loop, valid until the next read.
-  std::span<char> read_buffer() { return {read_buffer_.get(), read_buffer_bytes}; }
 
  private:
   friend class Resident;
@@ -182,7 +178,6 @@ class Reactor {
   trace::LoopCounters counters_;
   Doorbell doorbell_{*this};
   Alarm alarm_;
-  std::unique_ptr<char[]> read_buffer_;
   std::array<epoll_event, events_per_wait> ready_;
   std::size_t ready_at_ = 0, ready_count_ = 0;  // the events not yet dispatched
   std::vector<Readiness*> watched_;             // by descriptor

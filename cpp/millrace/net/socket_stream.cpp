@@ -13,6 +13,7 @@
 #include <cassert>
 #include <cerrno>
 
+#include "millrace/base/read_piece.hpp"
 #include "millrace/net/file.hpp"
 #include "millrace/net/stream.hpp"
 #include "millrace/net/system_error.hpp"
@@ -118,7 +119,7 @@ void SocketStream::on_ready(std::uint32_t events) {
 }
 
 void SocketStream::read() {
-  auto const buffer = reactor_.read_buffer();
+  auto const buffer = base::ReadPiece::room();
   auto const count = ::recv(descriptor_, buffer.data(), buffer.size(), 0);
   reactor_.counters().reads.add();
   auto const now = reactor_.now();

@@ -60,6 +60,12 @@ def make_routes() -> mr.App:
             size += len(piece)
         return str(size)
 
+    @app.post("/form")
+    async def form(request: mr.Request) -> str:
+        upload = (await request.form())["f"]
+        assert isinstance(upload, mr.UploadedFile)
+        return str(upload.size)
+
     # What clients of the attack ask for and do not read.
     app.respond("/big", bytes(10_000_000))
 

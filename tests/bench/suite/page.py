@@ -28,6 +28,8 @@ before, divided by their number. Under attack means: beside the load there are 1
 third of each kind, that send a head, send a body, or read an answer of 10 MB, a byte or a few every
 second. Rounds with and without them alternate, on a server with the default limits. Those that it
 ends come back at once; timeouts show in runs that are longer than they are (`--seconds 12`).
+A large file in a form is uploaded once a round, over a connection of its own, by a client of the
+suite's; its memory is what the server's peak grew by over that of an upload of ten bytes.
 "core busy" below 100 % means that the load generator was the limit, not the server.
 
 Every server answers the same bytes to the same request, with the setting its documentation

@@ -60,6 +60,12 @@ def memory(pids: list[int]) -> Memory:
     return Memory(private_dirty=totals["Private_Dirty"], resident=totals["Rss"])
 
 
+def peak_bytes(pids: list[int]) -> int:
+    """Sum of the most that each of these processes has had resident."""
+    lines = [line for pid in pids for line in _read(PROC / str(pid) / "status").splitlines()]
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
+
 def _tasks(pid: int) -> list[Path]:
     try:
         return list((PROC / str(pid) / "task").iterdir())

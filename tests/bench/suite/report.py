@@ -11,6 +11,7 @@ from suite.load_cost import BOUND as LOAD_BOUND
 from suite.load_cost import LoadCost
 from suite.measure import RowResult, Sample
 from suite.memory import WAITING, WaitingMemory
+from suite.multipart import CONTENTS, GROWTH_BOUND, RIVAL, SIZE, MultipartCost
 from suite.rows import Bound
 from suite.servers import SERVERS, Family, Server
 from suite.table import Table
@@ -28,6 +29,7 @@ class Results:
     rows: list[RowResult] = field(default_factory=list)
     memory: list[WaitingMemory] = field(default_factory=list)
     attack: AttackCost | None = None
+    multipart: list[MultipartCost] = field(default_factory=list)
     load: LoadCost | None = None
     unavailable: Mapping[str, str] = field(default_factory=dict)
     """By server name; the same mapping the fleet fills."""
@@ -35,7 +37,7 @@ class Results:
     """Why rows are missing that are not of requests."""
 
     def has_any(self) -> bool:
-        return bool(self.rows or self.memory or self.attack or self.load)
+        return bool(self.rows or self.memory or self.attack or self.multipart or self.load)
 
 
 def row_table(result: RowResult) -> Table:
@@ -90,6 +92,7 @@ def bounds_table(results: Results) -> Table:
         table.add(result.row.name, result.row.title, *_bound_cells(result), str(judge(result)))
     _add_memory(table, results)
     _add_attack(table, results)
+    _add_multipart(table, results)
     _add_load(table, results)
     return table
 
@@ -135,6 +138,19 @@ def _add_attack(table: Table, results: Results) -> None:
         table.add("attack", what, bound, f"{ratio:.2f}", "-", "-", "-", verdict)
     else:
         _add_failure(table, "attack", what, bound, results)
+
+
+def _add_multipart(table: Table, results: Results) -> None:
+    bound = f"below {RIVAL}; memory + {GROWTH_BOUND / 1e6:.0f} MB"
+    measured = {cost.content: cost for cost in results.multipart}
+    for content in CONTENTS:
+        what = f"a file of {SIZE // 1_000_000} MB in a form, {content}"
+        if content in measured:
+            cost = measured[content]
+            figure = f"{statistics.median(cost.ratios):.2f}" if cost.ratios else "-"
+            table.add("multipart", what, bound, figure, "-", RIVAL, "1.00", str(cost.judge()))
+        else:
+            _add_failure(table, "multipart", what, bound, results)
 
 
 def _add_failure(table: Table, row: str, what: str, bound: str, results: Results) -> None:
@@ -186,6 +202,19 @@ def attack_table(cost: AttackCost) -> Table:
     return table
 
 
+def multipart_table(costs: Sequence[MultipartCost]) -> Table:
+    table = Table(
+        f"multipart: a file of {SIZE // 1_000_000} MB in a form, taken by a coroutine",
+        ("content", "server ", "CPU ms", "peak memory"),
+        note="Both spool the file to the disk.",
+    )
+    for cost in costs:
+        for name, one in cost.servers.items():
+            grown = f"+ {one.grown / 1e6:.1f} MB"
+            table.add(cost.content, BY_NAME[name].label, _with_range(one.cpu_ms), grown)
+    return table
+
+
 def load_table(cost: LoadCost) -> Table:
     table = Table("Load generator", ("generator", "CPU us per request"))
     for name, values in (("wrk", cost.wrk_us), ("millrace load", cost.millrace_us)):
@@ -218,6 +247,8 @@ def tables(results: Results) -> list[Table]:
         found.append(memory_table(results))
     if results.attack is not None:
         found.append(attack_table(results.attack))
+    if results.multipart:
+        found.append(multipart_table(results.multipart))
     if results.load is not None:
         found.append(load_table(results.load))
     if results.unavailable or results.failures:

@@ -124,6 +124,8 @@ def _node(tools: Tools, port: int) -> list[str]:
 GRANIAN = "1 worker, 1 runtime thread, st, uvloop, HTTP/1 only"
 CODING_ROWS = frozenset({"gzip", "zstd"})
 FILE_ROWS = frozenset({"file-1k", "file-100k", "file-10m"})
+FORM_SERVERS = frozenset({"millrace", "Starlette"})
+"""Of the row "multipart", which is not of requests."""
 SMALL_ROWS = frozenset(
     {"native", "log", "metrics", "constant", "json", "browser", "coroutine", "sleep", "middleware"}
     | {"queue"}
@@ -269,6 +271,14 @@ SERVERS = (
         ASYNC_ROWS | {"upload"},
         "httptools, uvloop, bare ASGI callable, no access log",
         ("uvicorn", "httptools", "uvloop"),
+    ),
+    Server(
+        "Starlette",
+        Family.PYTHON,
+        _script("starlette_form.py"),
+        frozenset(),
+        "form() with python-multipart, on uvicorn as above",
+        ("starlette", "python-multipart", "uvicorn", "httptools", "uvloop"),
     ),
     Server(
         "aiohttp",

@@ -10,6 +10,7 @@
 #include "net/scratch.hpp"
 #include "net/sockets.hpp"
 
+#include "millrace/base/read_piece.hpp"
 #include "millrace/net/file.hpp"
 
 namespace millrace::net {
@@ -27,6 +28,7 @@ struct Recorder final : ReadSink {
   base::Time ready = 0, received = 0;
   std::optional<base::Error> error;
   std::function<void()> on_read = [] {}, on_room = [] {};
+  std::function<void(base::ByteView)> on_bytes_of = [](base::ByteView) {};
 
   void on_bytes(base::ByteView more, base::Time r, base::Time at) override {
     bytes += more;
@@ -34,6 +36,7 @@ struct Recorder final : ReadSink {
     largest_read = std::max(largest_read, more.size());
     ready = r;
     received = at;
+    on_bytes_of(more);
     on_read();
   }
   void on_eof(base::Time) override {
@@ -162,7 +165,7 @@ TEST_P(AnyStream, PartialWriteGoesOnWhenThereIsRoomAgain) {
   EXPECT_TRUE(right_sink.bytes == content);
   EXPECT_TRUE(chain.empty());
   EXPECT_GT(left_sink.writables, 0);
-  EXPECT_LE(right_sink.largest_read, Reactor::read_buffer_bytes);
+  EXPECT_LE(right_sink.largest_read, base::PiecePool::piece_bytes);
 
   settle();
   auto const calls = left_sink.writables;
@@ -374,9 +377,39 @@ TEST(SocketStream, DoesNotReadTheClockUnlessAskedTo) {
   EXPECT_EQ(s.sink.received, 0);
 }
 
+TEST(SocketStream, ReadsWhatWaitsWithOneCall) {
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+  Reactor reactor;
+  Recorder sink, peer_sink;
+  auto const stream = make_socket_stream(reactor, ends[0], {});
+  auto const peer = make_socket_stream(reactor, ends[1], {});
+  peer->start(peer_sink);
+  auto const content = pattern_of(128 * 1024);
+  auto chain = chain_of(content);
+  ASSERT_TRUE(peer->write(chain));
+  ASSERT_TRUE(chain.empty()) << "all of it waits in the kernel";
+  stream->start(sink);
+  ASSERT_TRUE(turn_until(reactor, [&] { return sink.bytes.size() == content.size(); }));
+  EXPECT_EQ(reactor.counters().reads.get(), 1u);
+}
+
+TEST(SocketStream, LeavesWhatItsReaderKeepsAlone) {
+  OneSocket s;
+  auto const content = pattern_of(4 * base::PiecePool::piece_bytes);
+  std::vector<base::Bytes> kept;
+  s.sink.on_bytes_of = [&](base::ByteView bytes) { kept.push_back(base::ReadPiece::keep(bytes)); };
+  std::thread peer([&] { testing::send_text(s.pair.peers, content); });
+  EXPECT_TRUE(turn_until(s.reactor, [&] { return s.sink.bytes.size() == content.size(); }));
+  peer.join();
+  std::string together;
+  for (auto const& bytes : kept) together += bytes.view();
+  EXPECT_TRUE(together == content);
+}
+
 TEST(SocketStream, ReadsMoreThanABufferInSeveralTurns) {
   OneSocket s;
-  auto const content = pattern_of(5 * Reactor::read_buffer_bytes + 17);
+  auto const content = pattern_of(5 * base::PiecePool::piece_bytes + 17);
   std::thread peer([&] { testing::send_text(s.pair.peers, content); });
   EXPECT_TRUE(turn_until(s.reactor, [&] { return s.sink.bytes.size() == content.size(); }));
   peer.join();

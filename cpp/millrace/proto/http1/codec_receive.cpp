@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "millrace/base/patience.hpp"
+#include "millrace/base/read_piece.hpp"
 #include "millrace/proto/http/status.hpp"
 #include "millrace/proto/http1/codec.hpp"
 
@@ -11,6 +12,16 @@ using base::ByteView;
 using base::Time;
 using proto::Afterwards;
 using proto::Side;
+
+namespace {
+
+// Data out of `offered`. What stands behind the part that is used will be looked at again, so only
+// where that is nothing may the data take over the memory.
+base::Bytes bytes_of(ByteView data, ByteView offered, std::size_t used) {
+  return used == offered.size() ? base::ReadPiece::keep(data) : base::Bytes::copy_of(data);
+}
+
+}  // namespace
 
 base::Result<std::size_t> Codec::receive(ByteView bytes, Time now) {
   std::size_t total = 0;
@@ -133,7 +144,7 @@ Breach Codec::read_body(ByteView bytes, Time now, std::size_t& used) {
       used = static_cast<std::size_t>(std::min<std::uint64_t>(used, in_remaining_));
       in_remaining_ -= used;
     }
-    data_ = base::Bytes::copy_of(bytes.substr(0, used));
+    data_ = bytes_of(bytes.substr(0, used), bytes, used);
     credit_ -= used;
   }
   if (breach || used == 0) return breach;
@@ -159,10 +170,13 @@ Breach Codec::read_chunks(ByteView bytes, std::size_t& used) {
       one = outcome.data;
       continue;
     }
-    if (many.empty()) many = one;
+    if (many.empty()) {
+      many.reserve(bytes.size());
+      many = one;
+    }
     many += outcome.data;
   }
-  data_ = many.empty() ? base::Bytes::copy_of(one) : base::Bytes::from(std::move(many));
+  data_ = many.empty() ? bytes_of(one, bytes, used) : base::Bytes::from(std::move(many));
   return {};
 }
 

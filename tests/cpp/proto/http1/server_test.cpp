@@ -1,7 +1,12 @@
 // The server's conversations: what comes in, what the application hears, what goes out.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <string>
+
 #include "proto/play.hpp"
+
+#include "millrace/base/read_piece.hpp"
 
 namespace millrace::test {
 namespace {
@@ -118,6 +123,46 @@ TEST(Http1Server, ConsumesNoBodyWithoutCredit) {
   owner.say(1, http::Credit{1000});
   EXPECT_EQ(owner.take_events(), "1 data 789\n1 end\n");
   EXPECT_EQ(owner.pending, get);
+}
+
+// A codec in the middle of a body, offered what a loop has just read.
+base::Bytes body_of_a_read(std::string_view framing, base::ByteView read) {
+  Owner owner(Side::server, nullptr);
+  owner.feed("POST / HTTP/1.1\r\nHost: a\r\n" + std::string(framing));
+  owner.say(1, http::Credit{2 * read.size()});
+  EXPECT_EQ(owner.codec->receive(read, 0).value(), read.size());
+  auto event = owner.codec->next_event();
+  return event ? std::move(std::get<http::Data>(event->what).bytes) : base::Bytes();
+}
+
+TEST(Http1Server, KeepsTheMemoryOfAReadThatIsAllBody) {
+  auto const room = base::ReadPiece::room();
+  std::ranges::fill(room, 'x');
+  base::ByteView const read(room.data(), room.size());
+  EXPECT_EQ(body_of_a_read("Content-Length: 1000000\r\n\r\n", read).view().data(), read.data());
+
+  auto const other = base::ReadPiece::room();
+  std::ranges::fill(other, 'x');
+  base::ByteView const chunk(other.data(), other.size());
+  auto const kept = body_of_a_read("Transfer-Encoding: chunked\r\n\r\nF0000\r\n", chunk);
+  EXPECT_EQ(kept.view().data(), chunk.data());
+}
+
+TEST(Http1Server, CopiesABodyThatSomethingFollowsInTheSameRead) {
+  auto const room = base::ReadPiece::room();
+  std::ranges::fill(room, 'x');
+  std::ranges::copy(get, room.end() - static_cast<std::ptrdiff_t>(get.size()));
+  base::ByteView const read(room.data(), room.size());
+  auto const size = read.size() - get.size();
+  auto const framing = "Content-Length: " + std::to_string(size) + "\r\n\r\n";
+  Owner owner(Side::server, nullptr);
+  owner.feed("POST / HTTP/1.1\r\nHost: a\r\n" + framing);
+  owner.say(1, http::Credit{read.size()});
+  EXPECT_EQ(owner.codec->receive(read, 0).value(), size);
+  auto const event = owner.codec->next_event();
+  ASSERT_TRUE(event);
+  EXPECT_EQ(std::get<http::Data>(event->what).bytes.view(), std::string(size, 'x'));
+  EXPECT_EQ(base::ReadPiece::room().data(), room.data());
 }
 
 TEST(Http1Server, CountsOnlyDataAsCreditInAChunkedBody) {
