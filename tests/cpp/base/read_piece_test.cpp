@@ -59,8 +59,8 @@ TEST(ReadPiece, IsTakenOverByBytesThatFillMostOfIt) {
   auto const room = ReadPiece::room();
   ASSERT_EQ(room.size(), whole);
   std::ranges::fill(room, 'a');
-  auto const least = ReadPiece::keep({room.data() + whole - ReadPiece::keep_from,
-                                      ReadPiece::keep_from});
+  auto const least =
+      ReadPiece::keep({room.data() + whole - ReadPiece::keep_from, ReadPiece::keep_from});
   EXPECT_EQ(least.view().data(), room.data() + whole - ReadPiece::keep_from);
 
   auto const next = ReadPiece::room();
