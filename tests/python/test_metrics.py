@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import pickle
+from contextlib import ExitStack
 
 import millrace as mr
 import pytest
@@ -12,7 +14,7 @@ from millrace.metrics import Family, Metrics, Sample
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.python.test_refused_requests_log import REFUSED, WHOLE
-from tests.python.wire import Wire, eventually, fetch, get
+from tests.python.wire import Wire, eventually, fetch, get, request
 
 DURATION = "http_server_request_duration_seconds"
 
@@ -87,6 +89,58 @@ def test_requests_that_the_protocol_refuses_are_counted_by_status(serve, pattern
     assert found == expected
     assert not any("http_route" in one.labels for one in samples)
     assert server.stats().total("protocol_errors") == len(REFUSED)
+
+
+IN_THE_BODY = [
+    ({"Content-Length": "10"}, b"half", 408),
+    ({"Transfer-Encoding": "chunked"}, b"4\r\nhalf", 408),
+    ({"Transfer-Encoding": "chunked"}, b"no size\r\n", 400),
+    ({"Transfer-Encoding": "chunked"}, b"4\r\nfour and more", 400),
+]
+
+
+def test_each_status_is_counted_as_often_as_it_is_in_the_access_log(app, serve, pattern, tmp_path):
+    app.post("/whole")(lambda request: request.body)
+
+    @app.post("/streamed")
+    async def streamed(request):
+        return await request.read()
+
+    log = tmp_path / "access.log"
+    server = serve(app, pattern=pattern, limits=mr.Limits(body_timeout="1s"),
+                   access_log=mr.AccessLog(log, format="%m %s"))  # fmt: skip
+    expected = collections.Counter()
+    with ExitStack() as stack:
+        wires, sent = [], 0
+        for path, (fields, body, status), is_later in itertools.product(
+            ("/whole", "/streamed"), IN_THE_BODY, (False, True)
+        ):
+            wire, head = stack.enter_context(Wire(server)), request("POST", path, fields)
+            first, rest = (head, body) if is_later else (head + body, b"")
+            wire.send(first)
+            sent += len(first)
+            wires.append((wire, rest, status))
+        eventually(lambda: server.stats().total("bytes_in") == sent)
+        for wire, rest, _ in wires:
+            wire.send(rest)
+        for wire, _, status in wires:
+            assert wire.read().status == status
+            expected[f"POST {status}"] += 1
+    for path, status in {"/hello": 200, "/nowhere": 404, "/fails": 500}.items():
+        assert get(server, path).status == status
+        expected[f"GET {status}"] += 1
+    for text, status, _, line in REFUSED:
+        with Wire(server) as wire:
+            assert wire.send(text).read().status == status
+        expected[f"{line.split()[0] if line in WHOLE else '-'} {status}"] += 1
+    eventually(lambda: counted(server) == expected.total())
+    eventually(lambda: len(log.read_text().splitlines()) == expected.total())
+    assert collections.Counter(log.read_text().splitlines()) == expected
+    found = collections.Counter()
+    for one in server.metrics()[DURATION].samples:
+        method = one.labels["http_request_method"].replace("_OTHER", "-")
+        found[f"{method} {one.labels['http_response_status_code']}"] += one.count
+    assert found == expected
 
 
 def test_the_route_says_the_same_in_prometheus_words(app, serve):

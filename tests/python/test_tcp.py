@@ -70,6 +70,22 @@ def test_a_plain_handler_may_ask_another_server_and_wait(pattern: Any) -> None:
             assert connection.receive() == text
 
 
+def test_a_plain_handler_of_http_may_ask_a_server_of_tcp_and_wait(serve: Any, pattern: Any) -> None:
+    app = mr.App()
+
+    @app.get("/{port}/{text}")
+    def ask(request: mr.Request) -> bytes:
+        address = f"127.0.0.1:{request.path_params['port']}"
+        text = request.path_params["text"].encode()
+        with mr.tcp_connect(address, timeout="20s") as connection:
+            connection.write(text)
+            return connection.readexactly(len(text))
+
+    with mr.TcpServer(mr.tcp.echo) as other, Wire(serve(app, pattern=pattern)) as wire:
+        for text in ("one", "two"):
+            assert wire.get(f"/{other.port}/{text}").text == text
+
+
 @pytest.mark.in_process
 def test_what_a_plain_handler_writes_to_another_server_leaves_before_it_returns(
     serve: Any, pattern: Any

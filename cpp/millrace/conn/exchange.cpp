@@ -74,7 +74,7 @@ void Exchange::reset() {
   status_ = 0;
   body_mode_ = BodyMode::unread;
   decoding_.reset();
-  started_ = head_sent_ = handed_over_ = broken_ = false;
+  started_ = head_sent_ = handed_over_ = refused_ = broken_ = false;
 }
 
 void Exchange::summarize() {

@@ -157,6 +157,7 @@ class Exchange final : public net::Letter {
   bool started_ = false;                    // handler's side: start() was called
   bool head_sent_ = false;                  // home loop: a final head went to the codec
   bool handed_over_ = false;                // home loop: the handler's side holds it
+  bool refused_ = false;                    // home loop: by the protocol, in its body
   bool broken_ = false;                     // home loop: no part of it can be sent any more
   bool stamping_ = false;
 };

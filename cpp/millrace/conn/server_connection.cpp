@@ -210,6 +210,7 @@ void ServerConnection::retire_if_worn() {
 // A request that is under way has its line with that outcome; what never became one gets its own.
 void ServerConnection::take_refusal(http::StreamId stream, http::Refused refused) {
   if (auto* const exchange = find(stream)) {
+    exchange->refused_ = true;
     exchange->status_ = refused.status;
     exchange->bytes_out_ = refused.body_bytes;
   } else if (options_.journey) {
@@ -530,8 +531,8 @@ void ServerConnection::record_refusal(Time written) {
   stamps.stamp(Moment::ready, refused->since);
   stamps.stamp(Moment::written, written);
   auto const ended = written != 0 ? written : net::Reactor::clock();
-  sink_.request_refused(
-      {stamps, ended, refused->body_bytes, refused->status, RefusedWords(refused->head, client())});
+  sink_.request_refused({stamps, ended, refused->body_bytes, refused->status,
+                         RefusedWords(refused->head, client()), true});
 }
 
 const std::string& ServerConnection::client() {
@@ -547,7 +548,7 @@ void ServerConnection::release(Exchange& exchange, Time written) {
     auto const ended = written != 0 ? written : net::Reactor::clock();
     bool const has_body = exchange.head.method() != http::Method::head;
     sink_.request_done({exchange.stamps, ended, has_body ? exchange.bytes_out_ : 0,
-                        exchange.status_, Words(exchange, *this)});
+                        exchange.status_, Words(exchange, *this), exchange.refused_});
   }
   // Counted last: whoever sees the count finds the request recorded.
   auto& counters = pump_.reactor().counters();

@@ -36,7 +36,7 @@ void RequestMetrics::Series::record(base::Duration duration) {
 // A client that left has no status, and no duration that would say anything about the server; it is
 // counted by the loop.
 void RequestMetrics::record(const trace::RequestDone& event) {
-  if (!event.is_complete()) return;
+  if (!event.is_complete() && !event.is_refused) return;
   find({method_label(event.words.method()), event.words.route(), event.status})
       .record(event.duration());
 }

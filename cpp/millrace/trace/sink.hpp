@@ -29,6 +29,7 @@ struct RequestDone {
   std::uint64_t bytes_out;  // of the body
   std::uint16_t status;     // 0: none was sent
   const RequestWords& words;
+  bool is_refused = false;  // by the protocol; the status is what it said, whoever was left to hear
 
   // Answered to the last byte; else the client left before that.
   bool is_complete() const { return stamps[Moment::written] != 0; }

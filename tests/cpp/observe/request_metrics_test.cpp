@@ -45,6 +45,19 @@ TEST(RequestMetrics, HasNoRouteWhereNoneMatched) {
   EXPECT_EQ(label(metrics.snapshot().samples[0], "http_route"), "(none)");
 }
 
+TEST(RequestMetrics, CountsWhatWasNotSentToTheEndOnlyIfItWasRefused) {
+  RequestMetrics metrics;
+  trace::Stamps stamps;
+  stamps.stamp(trace::Moment::ready, 1'000);
+  metrics.record({stamps, 3'000, 0, 200, plain_words});
+  EXPECT_TRUE(metrics.snapshot().samples.empty());
+  metrics.record({stamps, 3'000, 0, 400, plain_words, true});
+  auto const family = metrics.snapshot();
+  ASSERT_EQ(family.samples.size(), 1u);
+  EXPECT_EQ(label(family.samples[0], "http_response_status_code"), "400");
+  EXPECT_EQ(family.samples[0].count(), 1u);
+}
+
 TEST(RequestMetrics, CallsInventedMethodsOther) {
   RequestMetrics metrics;
   for (auto const* method : {"BREW", "get", "GETX", ""}) {
