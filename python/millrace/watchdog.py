@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-import sys
 import traceback
+from types import FrameType
 
 __all__ = ["name_stuck"]
 
 _log = logging.getLogger("millrace.error")
 
 
-def name_stuck(thread: int, handler: str, what: str, so_far_s: float) -> None:
+def name_stuck(
+    thread: int, handler: str, what: str, so_far_s: float, frame: FrameType | None
+) -> None:
     """Write one record about a handler that has kept its thread for too long.
 
     Parameters
@@ -25,15 +27,16 @@ def name_stuck(thread: int, handler: str, what: str, so_far_s: float) -> None:
         UDP who sent what it is called with, as ``"peer 127.0.0.1:5000"``.
     so_far_s:
         How long it has been at least, in seconds.
+    frame:
+        Where it stands; None where it has let go meanwhile.
 
     Examples
     --------
-    >>> import threading
-    >>> name_stuck(threading.get_ident(), "/slow/{n}", "GET /slow/1", 10.0)
+    >>> import sys, threading
+    >>> name_stuck(threading.get_ident(), "/slow/{n}", "GET /slow/1", 10.0, sys._getframe())
     """
     # Requests may hold any byte above the controls, and a log takes lines of text.
     asked = "".join(c if " " <= c <= "~" else "?" for c in what) or "a request it has answered"
-    frame = sys._current_frames().get(thread)
     stack = "".join(traceback.format_stack(frame)) if frame else "  (it has just let go)\n"
     _log.warning(
         "the handler of %s has kept thread %d for %.1f s, with %s; it stands at\n%s",

@@ -7,6 +7,7 @@ import asyncio
 import inspect
 import logging
 import socket
+import sys
 import time
 
 import millrace as mr
@@ -17,6 +18,9 @@ from tests.python.wire import Wire, eventually, request
 pytestmark = pytest.mark.in_process
 
 STUCK = mr.Limits(handler_stuck="100ms")
+ELSEWHERE = [mr.patterns.multi_process(1)]
+if sys.version_info >= (3, 13):
+    ELSEWHERE.append(mr.patterns.subinterpreters(2))
 DATAGRAM_PATTERNS = [
     mr.patterns.single_thread(),
     mr.patterns.reuseport_shards(loops=2),
@@ -157,7 +161,8 @@ def test_nobody_watches_where_it_is_off(serve, lines):
     assert stuck(server) == 0
 
 
-def test_what_workers_notice_is_counted_here(serve):
+@pytest.mark.parametrize("pattern", ELSEWHERE, ids=repr)
+def test_what_workers_notice_is_counted_here(serve, lines, pattern):
     app = mr.App()
 
     @app.get("/")
@@ -165,11 +170,13 @@ def test_what_workers_notice_is_counted_here(serve):
         time.sleep(0.5)
         return "done"
 
-    server = serve(app, pattern=mr.patterns.multi_process(1), limits=STUCK)
+    server = serve(app, pattern=pattern, limits=STUCK)
     with Wire(server) as wire:
-        wire.send(request("GET", "/"))
-        assert wire.read().text == "done"
-    eventually(lambda: stuck(server) == 1)
+        for number in (1, 2):
+            wire.send(request("GET", "/"))
+            assert wire.read().text == "done"
+            eventually(lambda n=number: stuck(server) == len(lines("has kept thread")) == n)
+    assert all("in sleeps\n" in line for line in lines("has kept thread"))
 
 
 # --- plain TCP and UDP ----------------------------------------------------------------------------
@@ -280,7 +287,8 @@ def test_nobody_watches_handlers_of_tcp_and_udp_where_it_is_off(lines):
     assert not lines("has kept thread")
 
 
-def test_what_workers_of_tcp_and_udp_notice_is_counted_here():
+@pytest.mark.parametrize("pattern", ELSEWHERE, ids=repr)
+def test_what_workers_of_tcp_and_udp_notice_is_counted_here(pattern):
     def sleeps(connection, data):
         time.sleep(0.5)
         return data
@@ -289,10 +297,9 @@ def test_what_workers_of_tcp_and_udp_notice_is_counted_here():
         time.sleep(0.5)
         return data
 
-    workers = mr.patterns.multi_process(1)
     with (
-        mr.TcpServer(sleeps, pattern=workers, handler_stuck="100ms") as tcp,
-        mr.UdpServer(sleeps_too, pattern=workers, handler_stuck="100ms") as udp,
+        mr.TcpServer(sleeps, pattern=pattern, handler_stuck="100ms") as tcp,
+        mr.UdpServer(sleeps_too, pattern=pattern, handler_stuck="100ms") as udp,
         mr.tcp_connect(tcp.address) as connection,
         mr.udp_connect(udp.address) as client,
     ):

@@ -48,6 +48,7 @@ void ThreadCalls::begin(const std::string& handler, Subject subject) {
   auto const size = std::min(subject.bytes.size(), sizeof bytes);
   std::memcpy(bytes.data(), subject.bytes.data(), size);
   std::atomic_thread_fence(std::memory_order_release);  // behind the end of the last call
+  state_.store(PyThreadState_Get(), std::memory_order_relaxed);
   handler_.store(&handler, std::memory_order_relaxed);
   for (std::size_t i = 0; i < words; ++i) subject_[i].store(bytes[i], std::memory_order_relaxed);
   subject_size_.store(size, std::memory_order_relaxed);
@@ -88,6 +89,15 @@ std::vector<ThreadCalls::Call> calls_now(const void* engine) {
     if (calls->engine_ == engine && calls->read(one)) found.push_back(std::move(one));
   }
   return found;
+}
+
+PyThreadState* state_within(const void* engine, const ThreadCalls::Call& call) {
+  std::lock_guard const guard(all_threads().lock);
+  for (auto const* calls : all_threads().list)
+    if (calls->engine_ == engine && calls->thread_ == call.thread &&
+        calls->number_.load(std::memory_order_acquire) == call.number)
+      return calls->state_.load(std::memory_order_relaxed);
+  return nullptr;
 }
 
 InHandler::InHandler(const std::string& handler, Subject subject)

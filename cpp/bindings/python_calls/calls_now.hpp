@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "ref.hpp"
+
 #include "millrace/conn/exchange.hpp"
 #include "millrace/net/endpoint.hpp"
 
@@ -29,7 +31,7 @@ class ThreadCalls {
   ThreadCalls(const ThreadCalls&) = delete;
   ThreadCalls& operator=(const ThreadCalls&) = delete;
 
-  // The handler's name lives as long as the engine.
+  // GIL held. The handler's name lives as long as the engine.
   void begin(const std::string& handler, Subject subject);
   void end() { bump(); }
   bool is_within() const { return number_.load(std::memory_order_relaxed) % 2 != 0; }
@@ -43,6 +45,7 @@ class ThreadCalls {
 
  private:
   friend std::vector<Call> calls_now(const void* engine);
+  friend PyThreadState* state_within(const void* engine, const Call& call);
   static constexpr std::size_t words = conn::Exchange::summary_bytes / sizeof(std::uint64_t);
   void bump() {
     number_.store(number_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
@@ -52,6 +55,7 @@ class ThreadCalls {
   const void* engine_;
   const unsigned long thread_;
   std::atomic<std::uint64_t> number_{0};
+  std::atomic<PyThreadState*> state_{nullptr};
   std::atomic<const std::string*> handler_{nullptr};
   std::array<std::atomic<std::uint64_t>, words> subject_{};
   std::atomic<std::size_t> subject_size_{0};
@@ -64,6 +68,9 @@ void watch_calls_of_this_thread(const void* engine);
 void forget_all_calls();
 // Those of an engine's threads. Any thread; the engine's handlers are there.
 std::vector<ThreadCalls::Call> calls_now(const void* engine);
+// Of the thread that is still within that call, which cannot end it without the GIL; null: it has
+// ended. The GIL of its interpreter held.
+PyThreadState* state_within(const void* engine, const ThreadCalls::Call& call);
 
 // A handler has the thread while it lives, or a step of its coroutine. One inside another counts
 // for nothing.

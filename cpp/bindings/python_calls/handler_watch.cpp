@@ -63,12 +63,16 @@ void HandlerWatch::tell(const ThreadCalls::Call& call, base::Duration so_far) {
   ThreadState state(interpreter_);
   state.take();
   {
+    // Of this thread alone: sys._current_frames() makes frames of other interpreters' threads too,
+    // with this one's allocator, and they crash when theirs frees them (CPython 3.13).
+    auto* const within = state_within(engine_, call);
+    Ref const frame(within ? as_object(PyThreadState_GetFrame(within)) : nullptr);
     Ref const thread(PyLong_FromUnsignedLong(call.thread)), handler(to_str(call.handler)),
         what(to_str(call.what)), seconds(PyFloat_FromDouble(static_cast<double>(so_far) / 1e9));
-    Ref const told(
-        thread && handler && what && seconds
-            ? call_host("name_stuck", thread.get(), handler.get(), what.get(), seconds.get())
-            : nullptr);
+    Ref const told(thread && handler && what && seconds
+                       ? call_host("name_stuck", thread.get(), handler.get(), what.get(),
+                                   seconds.get(), frame ? frame.get() : Py_None)
+                       : nullptr);
     if (!told) PyErr_WriteUnraisable(nullptr);
   }
   state.give();
