@@ -1,6 +1,8 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
+#include <algorithm>
+#include <array>
 #include <new>
 
 #include "millrace/proto/coding/decoders.hpp"
@@ -24,7 +26,11 @@ class ZstdDecoder final : public Decoder {
       ZSTD_outBuffer out{room.data(), room.size(), 0};
       auto const outcome = ZSTD_decompressStream(context_.get(), &out, &in);
       if (ZSTD_isError(outcome)) return error_of(outcome);
-      frame_at_ = outcome == 0 ? 0 : frame_at_ + in.pos;
+      follow_frame(input.substr(0, in.pos), out.pos);
+      if (outcome == 0) {
+        if (!is_as_long_as_it_says()) return malformed(Coding::zstd, "another size than it says");
+        begin_frame();
+      }
       all.taken += in.pos;
       all.made += out.pos;
       input.remove_prefix(in.pos);
@@ -39,7 +45,7 @@ class ZstdDecoder final : public Decoder {
   }
 
   bool reset() override {
-    frame_at_ = 0;
+    begin_frame();
     return !ZSTD_isError(ZSTD_DCtx_reset(context_.get(), ZSTD_reset_session_only));
   }
 
@@ -54,6 +60,21 @@ class ZstdDecoder final : public Decoder {
     return first == 0x28 || (first & 0xf0) == 0x50;  // a frame, a skippable one
   }
 
+  void begin_frame() { frame_at_ = frame_made_ = 0; }
+  void follow_frame(ByteView taken, std::size_t made) {
+    if (frame_at_ < header_.size())
+      taken.copy(header_.data() + frame_at_, header_.size() - frame_at_);
+    frame_at_ += taken.size();
+    frame_made_ += made;
+  }
+
+  // RFC 8878 3.1.1.1.4. The library looks only where the last block is not empty, or where it has
+  // the whole frame at once.
+  bool is_as_long_as_it_says() const {
+    auto const size = ZSTD_getFrameContentSize(header_.data(), std::min(frame_at_, header_.size()));
+    return size == ZSTD_CONTENTSIZE_UNKNOWN || size == frame_made_;
+  }
+
   static base::Error error_of(std::size_t outcome) {
     if (ZSTD_getErrorCode(outcome) == ZSTD_error_frameParameter_windowTooLarge)
       return {base::Errc::body_too_large, "RFC 9659 3", "zstd: the window is above 8 MB"};
@@ -64,7 +85,9 @@ class ZstdDecoder final : public Decoder {
     void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
   };
   std::unique_ptr<ZSTD_DCtx, Free> context_{ZSTD_createDCtx()};
-  std::size_t frame_at_ = 0;  // bytes taken of the present frame
+  // Of the present frame.
+  std::array<char, 18> header_{};  // its first bytes; no header is longer (RFC 8878 3.1.1.1)
+  std::size_t frame_at_ = 0, frame_made_ = 0;  // bytes taken, and what they stand for
 };
 
 }  // namespace

@@ -87,6 +87,14 @@ TEST(Decoder, RefusesALengthThatDoesNotMatch) {
   auto bytes = encoded(sample(), Coding::gzip);
   bytes.back() ^= 1;
   EXPECT_NE(decoded(bytes, Coding::gzip).detail.find("incorrect length check"), std::string::npos);
+  // A frame of one segment says 112 bytes, and has a last block of none; whatever the cut.
+  auto const frame = "\x28\xb5\x2f\xfd\x20\x70\x01\0\0"s;
+  for (std::size_t cut = 0; cut < frame.size(); ++cut)
+    EXPECT_EQ(decoded({frame.substr(0, cut), frame.substr(cut)}, {Coding::zstd}).code,
+              Errc::bad_content_coding);
+  auto honest = frame;
+  honest[5] = 0;
+  EXPECT_TRUE(decoded(honest, Coding::zstd).is_good());
 }
 
 TEST(Decoder, JoinsTheMembersOfGzipAndTheFramesOfZstd) {
