@@ -139,6 +139,7 @@ void bind_options(py::module_& module) {
           [](Options& one, std::size_t value) { one.connection.pump.min_response_rate = value; })
       .def_readwrite("filters", &Options::filters)
       .def_readwrite("body_memory", &Options::body_memory)
+      .def_readwrite("body_memory_high_water", &Options::body_memory_high_water)
       .def_property(
           "handler_stuck", [](const Options& one) { return seconds(one.handler_stuck); },
           [](Options& one, double value) { one.handler_stuck = nanoseconds(value); })

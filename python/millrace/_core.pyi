@@ -67,6 +67,7 @@ class ServerOptions:
     max_connection_age: float  # seconds; 0: no limit
     min_response_rate: int  # bytes per second; 0: none
     body_memory: int
+    body_memory_high_water: float  # share of body_memory
     max_in_flight: int
     adaptive_in_flight: bool
     queue_requests: int

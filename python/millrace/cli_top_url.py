@@ -23,6 +23,9 @@ _PATIENCE_S = 10
 # stays below.
 _MOST_BYTES = 64 << 20
 
+# What a snapshot has under the names of the server's gauges.
+_PRESENT = ("requests_waiting", "bodies_waiting", "body_bytes_held")
+
 # Where a route is that the URL does not name: the default of `App.metrics`.
 _DEFAULT_PATH = "/metrics"
 
@@ -109,7 +112,6 @@ def _get(url: SplitResult) -> str:
 
 def snapshot(url: str, found: Metrics, now: float) -> dict[str, Any]:
     """Return as much of `millrace.monitor.snapshot` as metrics tell; what they do not is None."""
-    active = found.get("http_server_active_requests")
     queue, stages = _queue(found), list(_stages(found))
     missing = ["process id", "pattern", "lines of the logs"]
     missing += ["longest queue"] if queue else []
@@ -120,13 +122,19 @@ def snapshot(url: str, found: Metrics, now: float) -> dict[str, Any]:
         "urls": [url],
         "pattern": None,
         "connections": int(found["millrace_connections_open"].total),
-        "in_flight": None if active is None else int(active.total),
+        "in_flight": _total(found, "http_server_active_requests"),
+        **{name: _total(found, f"millrace_{name}") for name in _PRESENT},
         "loops": _loops(found),
         "queue": queue,
         "logs": {},
         "stages": stages,
         "missing": missing,
     }
+
+
+def _total(found: Metrics, name: str) -> int | None:
+    family = found.get(name)
+    return None if family is None else int(family.total)
 
 
 def _loops(found: Metrics) -> list[dict[str, float]]:

@@ -13,7 +13,7 @@ from millrace.tables import TextTable
 
 __all__ = ["LIMIT_ROWS", "LimitRow", "as_markdown", "as_table", "shown"]
 
-Unit = Literal["bytes", "seconds", "rate", "count"]
+Unit = Literal["bytes", "seconds", "rate", "count", "share"]
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,11 @@ LIMIT_ROWS = (
              "431, closed", "heads_too_large"),
     LimitRow("body_bytes", "bytes", "a body that is read as a whole lies in memory; streamed ones "
              "are their reader's", "413, closed", "bodies_too_large"),
-    LimitRow("body_memory", "bytes", "all whole bodies together, as far as they have come: 64 of "
-             "the largest", "503", "bodies_refused", "body_bytes_held"),
+    LimitRow("body_memory", "bytes", "all whole bodies together, as far as they have come, and the "
+             "windows of decoders: 64 of the largest", "503", "bodies_refused", "body_bytes_held"),
+    LimitRow("body_memory_high_water", "share", "of `body_memory`: bodies that have begun find as "
+             "much again to end in", "a body not begun waits unread, `queue_timeout` at most",
+             "bodies_paused", "bodies_waiting"),
     LimitRow("body_codings", "count", "`gzip, br` has no use, and multiplies what a few bytes can "
              "become", "415", "codings_refused"),
     LimitRow("body_ratio", "count", "text becomes 3 to 20 times larger, zeros 1,000 times",
@@ -96,8 +99,9 @@ LIMIT_ROWS = (
              "small `max_in_flight`", "503", "requests_refused", "requests_waiting"),
     LimitRow("queue_timeout", "seconds", "who asks again is better served than who hears late",
              "503", "requests_waited_in_vain"),
-    LimitRow("high_water_bytes", "bytes", "of an answer in pieces: a slow client costs this and no "
-             "more", "its handler is paused", "outputs_held_back"),
+    LimitRow("high_water_bytes", "bytes", "of an answer in pieces: a slow client costs this in its "
+             "connection, as much again from its handler, and no more", "its handler is paused",
+             "outputs_held_back"),
     LimitRow("handler_stuck", "seconds", "nobody waits that long; the line in the log costs "
              "nothing otherwise", "named in the log, with its stack", "handlers_stuck"),
     LimitRow("form.parts", "count", "pages with as many inputs exist; each costs some 200 bytes",
@@ -131,6 +135,8 @@ def shown(row: LimitRow, value: float | str) -> str:
     ('32 KiB', '75 s')
     >>> shown(rows["queue_requests"], 0), shown(rows["min_body_rate"], 240)
     ('off', '240 B/s')
+    >>> shown(rows["body_memory_high_water"], 0.5)
+    '50%'
     """
     if isinstance(value, str):
         return value
@@ -138,6 +144,8 @@ def shown(row: LimitRow, value: float | str) -> str:
         return "off" if row.name in OFF_AT_ZERO else "0"
     if row.unit == "seconds":
         return "1 h" if value == 3600 else f"{value:g} s"
+    if row.unit == "share":
+        return f"{value:.0%}"
     if row.unit == "count":
         return f"{value:,.0f}"
     return _size(int(value)) + ("/s" if row.unit == "rate" else "")

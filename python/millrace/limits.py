@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
@@ -39,7 +39,13 @@ class Limits:
         Bytes that one byte of such a body may become; more is 413. It counts once that many bytes
         have been decoded. Text becomes 3 to 20 times larger.
     body_memory:
-        All such bodies together, as far as they have come; one that would go beyond is 503.
+        All such bodies together, as far as they have come, and the windows of all bodies that are
+        decoded: 32 KiB for gzip and deflate, 8 MiB for zstd, 16 MiB for br. One that would go
+        beyond is 503.
+    body_memory_high_water:
+        Share of ``body_memory`` above which no further body is read: its client is held back by
+        TCP, at most for ``queue_timeout``, then it is 503. Those that have begun go on. 1: none
+        waits.
     chunk_line_bytes, trailer_bytes:
         A chunk's size line; the fields after a chunked body.
     discard_bytes:
@@ -104,6 +110,7 @@ class Limits:
     body_ratio: int = _SERVER.body_ratio
     body_ratio_from_bytes: int | str = _SERVER.body_ratio_from_bytes
     body_memory: int | str = _SERVER.body_memory
+    body_memory_high_water: float | str = _SERVER.body_memory_high_water
     chunk_line_bytes: int | str = _HTTP.chunk_line_bytes
     trailer_bytes: int | str = _HTTP.trailer_bytes
     discard_bytes: int | str = _HTTP.discard_bytes
@@ -131,8 +138,7 @@ class Limits:
         for field in fields(self):
             if field.name == "form":
                 continue
-            read = seconds if field.name.endswith(("_timeout", "_age", "_stuck")) else byte_count
-            given = getattr(self, field.name)
+            given, read = getattr(self, field.name), _reader(field.name)
             if field.name == "max_in_flight" and given == "adaptive":
                 continue
             if field.name in OFF_AT_ZERO and given == "off":
@@ -187,6 +193,22 @@ def read_limits(texts: Iterable[str]) -> dict[str, Any]:
         else:
             values[name] = getattr(Limits(**given), name)
     return values
+
+
+def _reader(name: str) -> Callable[[Any], float]:
+    if name == "body_memory_high_water":
+        return _share
+    return seconds if name.endswith(("_timeout", "_age", "_stuck")) else byte_count
+
+
+def _share(value: float | str) -> float:
+    try:
+        share = float(value)
+    except ValueError:
+        share = -1
+    if not 0 <= share <= 1:
+        raise ValueError(f"{value!r} is no share; write a number above 0, at most 1")
+    return share
 
 
 def _with_form_limit(limits: FormLimits, given: dict[str, Any]) -> FormLimits:

@@ -59,6 +59,7 @@ def snapshot(server: Server) -> dict[str, Any]:
         "connections": stats["connections"],
         "in_flight": stats["in_flight"],
         "requests_waiting": stats.get("requests_waiting", 0),
+        "bodies_waiting": stats.get("bodies_waiting", 0),
         "body_bytes_held": stats.get("body_bytes_held", 0),
         "limits": asdict(server.limits),
         "loops": stats.loops,

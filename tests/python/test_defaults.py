@@ -35,9 +35,10 @@ def test_every_limit_of_the_engine_can_be_set():
 @pytest.mark.parametrize("field", LIMITS)
 def test_each_limit_reaches_the_engine(field):
     options = _core.ServerOptions()
-    mr.Limits(**{field: 7}).apply(options)
+    value = 0.25 if field == "body_memory_high_water" else 7
+    mr.Limits(**{field: value}).apply(options)
     owner = options.limits if hasattr(options.limits, field) else options
-    assert getattr(owner, field) == 7
+    assert getattr(owner, field) == value
 
 
 @pytest.mark.parametrize("recipe", _core.recipes(), ids=lambda recipe: recipe.name)
@@ -71,7 +72,8 @@ def test_the_server_has_the_engines_defaults():
 @pytest.mark.parametrize(
     ("limit", "value"),
     [("body_bytes", "lots"), ("header_timeout", "5 parsecs"), ("field_count", 0),
-     ("max_in_flight", -1), ("idle_timeout", -1.0), ("target_bytes", "1.5B")],
+     ("max_in_flight", -1), ("idle_timeout", -1.0), ("target_bytes", "1.5B"),
+     ("body_memory_high_water", 0), ("body_memory_high_water", 1.01)],
 )  # fmt: skip
 def test_a_malformed_limit_is_refused_by_name(limit, value):
     with pytest.raises(ValueError, match=limit):

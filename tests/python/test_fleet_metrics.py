@@ -16,7 +16,7 @@ from millrace.supervisor.fleet_metrics import FleetMetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.python.test_processes import is_stopped
-from tests.python.wire import PATIENCE_S, Wire, eventually
+from tests.python.wire import PATIENCE_S, Wire, eventually, request
 
 HTTP_COUNT, REQUESTS = "http_server_request_duration_seconds_count", "millrace_requests_total"
 
@@ -86,6 +86,25 @@ def test_every_scrape_shows_the_total_whichever_worker_it_meets(serve, app):
         requests = [value for (name, *_), value in samples.items() if name == REQUESTS]
         assert sum(requests) > asked + 11  # earlier scrapes as well
         assert len(requests) == len(server.stats().loops) / 2  # the first loops of both are one
+
+
+def test_what_bodies_hold_is_added_up_over_all_workers(serve, app):
+    app.post("/size")(lambda request: str(len(request.body)))
+    pattern, limits = mr.patterns.multi_process(2), mr.Limits(max_in_flight=5)
+    server = serve(app, pattern=pattern, limits=limits)
+    wires, _ = wires_to(server, *pids(server))
+    head = request("POST", "/size", {"Content-Length": "1000"})
+    for wire, size in zip(wires, (300, 400), strict=True):
+        wire.send(head, bytes(size))
+    with Wire(server) as looking:
+        eventually(lambda: scrape(looking)["millrace_body_bytes_held",] == 700)
+        seen = scrape(looking)
+        assert seen["millrace_requests_at_once",] == 10
+        assert seen["millrace_requests_waiting",] == seen["millrace_bodies_waiting",] == 0
+        for wire, left in zip(wires, (700, 600), strict=True):
+            assert wire.send(bytes(left)).read().text == "1000"
+            wire.socket.close()
+        eventually(lambda: scrape(looking)["millrace_body_bytes_held",] == 0)
 
 
 def test_no_counter_goes_down_when_a_worker_is_replaced(serve, app):

@@ -24,6 +24,7 @@ LIMITS = "tests/python/test_limits.py"
 OVERLOAD = "tests/python/test_overload.py"
 CODED = "tests/python/test_coded_requests.py"
 CHUNKS = "tests/cpp/proto/http1/chunk_limits_test.cpp"
+SLOW = "tests/cpp/conn/slow_peer_test.cpp"
 CODEC = "tests/cpp/proto/http1/server_test.cpp"
 
 # Of each limit the test that goes to it and one past it.
@@ -33,6 +34,7 @@ TESTED = {
     "field_count": (HTTP1, "test_the_number_of_fields_has_a_limit"),
     "body_bytes": (HTTP1, "test_a_body_read_as_a_whole_has_a_limit"),
     "body_memory": (OVERLOAD, "test_whole_bodies_have_a_limit_together"),
+    "body_memory_high_water": (OVERLOAD, "test_a_body_is_not_begun_above_the_mark"),
     "body_codings": (CODED, "test_several_codings_are_undone_up_to_their_limit"),
     "body_ratio": (CODED, "test_the_ratio_is_a_limit"),
     "body_ratio_from_bytes": (CODED, "test_the_ratio_is_a_limit"),
@@ -49,11 +51,11 @@ TESTED = {
         "ABodysRate, IsNotKeptByWhoeverSendsOneByteLess",
     ),
     "idle_timeout": (CODEC, "Http1Server, LetsAnIdleConnectionGoQuietly"),
-    "write_timeout": (HTTP1, "test_a_client_that_does_not_take_its_answer_is_let_go"),
-    "min_response_rate": (LIMITS, "test_a_client_that_takes_its_answer_drop_by_drop_is_let_go"),
+    "write_timeout": (SLOW, "SlowPeer, IsWaitedForAsLongAsTheWriteTimeoutAndNoLonger"),
+    "min_response_rate": (SLOW, "SlowPeer, ThatTakesOneByteLessUsesUpTheWriteTimeout"),
     "linger_timeout": (
-        "tests/cpp/conn/lingering_test.cpp",
-        "OneConnection, SwallowsItForSoLong",
+        SLOW,
+        "SlowPeer, IsListenedToAfterARefusalForAsLongAsTheLingerTimeout",
     ),
     "max_connections": (HTTP1, "test_connections_have_a_limit"),
     "max_connections_per_address": (LIMITS, "test_a_clients_address_has_so_many_connections"),
@@ -69,8 +71,8 @@ TESTED = {
     "queue_requests": (OVERLOAD, "test_requests_wait_and_start_in_their_order"),
     "queue_timeout": (OVERLOAD, "test_a_request_whose_turn_does_not_come_in_time_is_503"),
     "high_water_bytes": (
-        "tests/cpp/conn/server_connection_test.cpp",
-        "OneConnection, TellsAWriterToWaitAndThenToGoOn",
+        SLOW,
+        "SlowPeer, HasItsAnswerHeldBackAtTheMarkAndItsWriterPausedAtTheMark",
     ),
     "handler_stuck": (
         "tests/python/test_watchdog.py",

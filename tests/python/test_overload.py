@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+from contextlib import ExitStack
 
 import millrace as mr
 import pytest
+from millrace.prometheus_text import parse
 
 from tests.python.wire import PATIENCE_S, Gone, Wire, eventually, request
 
@@ -217,7 +220,8 @@ def test_an_adaptive_limit_answers_what_comes(serve, pattern):
 def test_whole_bodies_have_a_limit_together(serve, pattern):
     app = mr.App()
     app.post("/")(lambda request: str(len(request.body)))
-    server = serve(app, pattern=pattern, limits=mr.Limits(body_memory=100_000))
+    limits = mr.Limits(body_memory=100_000, body_memory_high_water=1)
+    server = serve(app, pattern=pattern, limits=limits)
     head = request("POST", "/", {"Content-Length": "60000"})
     with Wire(server) as half, Wire(server) as other:
         half.send(head, b"x" * 59_999)
@@ -234,3 +238,147 @@ def test_whole_bodies_have_a_limit_together(serve, pattern):
         assert half.read().text == "60000"
     eventually(lambda: server.stats()["body_bytes_held"] == 0)
     assert server.stats().total("bodies_refused") == 1
+
+
+def post(server, target, body_bytes, fields=()):
+    """Begin a request, whose body follows."""
+    wire = Wire(server)
+    wire.send(request("POST", target, {"Content-Length": str(body_bytes), **dict(fields)}))
+    return wire
+
+
+def push(wire, size):
+    """Send as much of a body as is taken until nothing moves; return how much that was."""
+    sent, block = 0, bytes(1 << 16)
+    wire.socket.settimeout(0.2)
+    try:
+        while sent < size:
+            sent += wire.socket.send(block[: size - sent])
+    except TimeoutError:
+        pass
+    finally:
+        wire.socket.settimeout(PATIENCE_S)
+    return sent
+
+
+# Of 64 MiB: 128 KiB.
+MARK = 128 * 1024
+AT_MARK = {"body_memory": "64MiB", "body_memory_high_water": 1 / 512, "body_bytes": "64MiB"}
+
+
+@pytest.fixture
+def sizes() -> mr.App:
+    app = mr.App()
+    app.post("/")(lambda request: str(len(request.body)))
+    app.respond("/native", "native")
+    return app
+
+
+def test_a_body_is_not_begun_above_the_mark(serve, sizes, pattern):
+    server = serve(sizes, pattern=pattern, limits=mr.Limits(**AT_MARK, queue_timeout="20s"))
+    with post(server, "/", MARK + 2) as half:
+        half.send(bytes(MARK))
+        eventually(lambda: server.stats()["body_bytes_held"] == MARK)
+        with Wire(server) as other:
+            assert other.ask("POST", "/", body=b"at the mark").text == "11"
+        half.send(b"x")
+        eventually(lambda: server.stats()["body_bytes_held"] == MARK + 1)
+        with (
+            post(server, "/", 40_000_000) as large,
+            post(server, "/", 5, {"Expect": "100-continue"}) as asking,
+        ):
+            eventually(lambda: server.stats()["bodies_waiting"] == 2)
+            before = server.stats().total("bytes_in")
+            sent = push(large, 40_000_000)
+            assert sent < 40_000_000
+            # What stood in the buffer when its reading paused, at most.
+            assert server.stats().total("bytes_in") - before <= 64 * 1024
+            assert server.stats()["body_bytes_held"] == MARK + 1
+            asking.socket.setblocking(False)
+            with pytest.raises(BlockingIOError):  # it is not told to go on
+                asking.socket.recv(1)
+            asking.socket.settimeout(PATIENCE_S)
+            with Wire(server) as without:
+                assert without.get("/native").text == "native"
+            half.send(b"x")
+            assert half.read().text == str(MARK + 2)
+            assert asking.read().status == 100
+            assert asking.send(b"hello").read().text == "5"
+            assert large.send(bytes(40_000_000 - sent)).read().text == "40000000"
+    eventually(lambda: server.stats()["body_bytes_held"] == 0)
+    stats = server.stats()
+    assert stats["bodies_waiting"] == 0
+    assert stats.total("bodies_paused") == 2
+    assert stats.total("requests_refused") == stats.total("bodies_refused") == 0
+
+
+def test_a_body_that_waits_in_vain_is_503(serve, sizes, pattern):
+    server = serve(sizes, pattern=pattern, limits=mr.Limits(**AT_MARK, queue_timeout="100ms"))
+    with post(server, "/", MARK + 2) as half:
+        half.send(bytes(MARK + 1))
+        eventually(lambda: server.stats()["body_bytes_held"] == MARK + 1)
+        with Wire(server) as late:
+            answer = late.ask("POST", "/", body=b"late")
+            assert (answer.status, answer.header("retry-after")) == (503, "1")
+            assert late.get("/native").text == "native"
+        half.send(b"x")
+        assert half.read().text == str(MARK + 2)
+    stats = server.stats()
+    assert stats.total("bodies_paused") == stats.total("requests_waited_in_vain") == 1
+    assert stats.total("bodies_refused") == 0
+
+
+def test_a_client_that_leaves_while_its_body_waits_is_forgotten(serve, sizes, pattern):
+    server = serve(sizes, pattern=pattern, limits=mr.Limits(**AT_MARK, queue_timeout="20s"))
+    with post(server, "/", MARK + 2) as half:
+        half.send(bytes(MARK + 1))
+        eventually(lambda: server.stats()["body_bytes_held"] == MARK + 1)
+        with post(server, "/", 5):
+            eventually(lambda: server.stats()["bodies_waiting"] == 1)
+        eventually(lambda: server.stats()["bodies_waiting"] == 0)
+        eventually(lambda: server.stats()["in_flight"] == 1)
+        half.send(b"x")
+        assert half.read().text == str(MARK + 2)
+    eventually(lambda: server.stats()["in_flight"] == 0)
+    assert server.stats()["body_bytes_held"] == 0
+
+
+def test_decoders_count_with_their_windows(serve, doors, pattern):
+    """Two of gzip fit into 64 KiB; also where their bodies flow to a reader."""
+    limits = mr.Limits(body_memory="64KiB", body_memory_high_water=1)
+    server = serve(doors.app, pattern=pattern, limits=limits, decompress=True)
+    coded = gzip.compress(b"hello")
+    with ExitStack() as stack:
+        wires = [stack.enter_context(Wire(server)) for _ in range(3)]
+        for wire, name in zip(wires, "ab", strict=False):
+            wire.send(request("POST", f"/{name}", {"Content-Encoding": "gzip"}, coded))
+        eventually(lambda: sorted(doors.begun) == ["a", "b"])
+        assert server.stats()["body_bytes_held"] == 64 * 1024
+        answer = wires[2].ask("POST", "/c", {"Content-Encoding": "gzip"}, coded)
+        assert (answer.status, answer.header("retry-after")) == (503, "1")
+        doors.open("a", "b")
+        assert [wire.read().text for wire in wires[:2]] == ["a5", "b5"]
+        eventually(lambda: server.stats()["body_bytes_held"] == 0)
+        doors.open("d")
+        assert wires[2].ask("POST", "/d", {"Content-Encoding": "gzip"}, coded).text == "d5"
+    assert server.stats().total("bodies_refused") == 1
+
+
+def test_what_waits_is_in_the_metrics(serve, sizes, pattern):
+    sizes.metrics("/metrics")
+    limits = mr.Limits(**AT_MARK, queue_timeout="20s", max_in_flight=9)
+    server = serve(sizes, pattern=pattern, limits=limits)
+    with post(server, "/", MARK + 2) as half:
+        half.send(bytes(MARK + 1))
+        eventually(lambda: server.stats()["body_bytes_held"] == MARK + 1)
+        with post(server, "/", 5) as waits:
+            eventually(lambda: server.stats()["bodies_waiting"] == 1)
+            with Wire(server) as wire:
+                told = parse(wire.get("/metrics").text)
+            assert told["millrace_body_bytes_held"].total == MARK + 1
+            assert told["millrace_bodies_waiting"].total == 1
+            assert told["millrace_requests_waiting"].total == 0
+            assert told["millrace_requests_at_once"].total == 9
+            half.send(b"x")
+            assert half.read().text == str(MARK + 2)
+            assert waits.send(b"hello").read().text == "5"

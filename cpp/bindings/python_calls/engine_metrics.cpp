@@ -17,13 +17,24 @@ observe::QueueFigures figures_of(const exec::WorkerQueue& queue, const exec::Rec
           .wait_ns = counters.wait_ns.get()};
 }
 
+observe::RequestFigures figures_of(const server::Server& http) {
+  return {.waiting = http.admission().waiting(),
+          .at_once = http.admission().limit(),
+          .bodies_waiting = http.body_memory().waiting(),
+          .body_bytes_held = http.body_memory().held()};
+}
+
 }  // namespace
 
 // Any thread, with the GIL or without.
 observe::Metrics Engine::Parts::metrics() {
   auto& loops = server->loops();
-  observe::ServerFigures figures{
-      .loops = {}, .in_flight = server->in_flight(), .queue = {}, .journey = journey()};
+  observe::ServerFigures figures{.loops = {},
+                                 .in_flight = server->in_flight(),
+                                 .requests = {},
+                                 .queue = {},
+                                 .journey = journey()};
+  if (http) figures.requests = figures_of(*http);
   for (std::size_t i = 0; i < loops.size(); ++i) figures.loops.push_back(&loops[i].counters());
   if (auto const* queue = loops.queue()) figures.queue = figures_of(*queue, server->recipe());
   std::vector<observe::Metrics> all;

@@ -83,7 +83,8 @@ PyObject* Engine::stats() const {
   auto* const d = dict.get();
   if (p.http && !(set(d, "requests_waiting", p.http->admission().waiting()) &&
                   set(d, "requests_at_once", p.http->admission().limit()) &&
-                  set(d, "body_bytes_held", p.http->body_bytes_held())))
+                  set(d, "bodies_waiting", p.http->body_memory().waiting()) &&
+                  set(d, "body_bytes_held", p.http->body_memory().held())))
     return nullptr;
   bool const is_complete =
       set(d, "loops", std::move(loops)) && set(d, "queue", std::move(queue_numbers)) &&

@@ -63,13 +63,13 @@ void Exchange::reset() {
   native = false;
   subject = waiting = nullptr;
   admitted = 0;
-  held = 0;
+  held = promised = 0;
   filtered_.reset();
   observer_.store(nullptr, std::memory_order_relaxed);
   unwritten_.store(0, std::memory_order_relaxed);
   writer_waits_.store(false, std::memory_order_relaxed);
   gone_.store(false, std::memory_order_relaxed);
-  absorbed_ = credited_ = 0;
+  absorbed_ = collected_ = credited_ = 0;
   bytes_out_ = 0;
   status_ = 0;
   body_mode_ = BodyMode::unread;

@@ -59,10 +59,11 @@ class Exchange final : public net::Letter {
   std::uint8_t parameter_count = 0;
   base::ByteView route;  // the router's pattern, which lives as long as the service; may be empty
   bool native = false;   // answered without entering Python
-  void* subject = nullptr;  // the service's: which handler runs it
-  void* waiting = nullptr;  // the service's: what stands in line for it
-  std::size_t held = 0;     // the service's: bytes of its body
-  base::Time admitted = 0;  // the service's: since when it is being answered; 0: it is not
+  void* subject = nullptr;   // the service's: which handler runs it
+  void* waiting = nullptr;   // the service's: what stands in line for it
+  std::size_t held = 0;      // the service's: bytes counted for its body
+  std::size_t promised = 0;  // the service's: bytes to come that are counted as well
+  base::Time admitted = 0;   // the service's: since when it is being answered; 0: it is not
 
   // --- the handler's side; any thread, one owner at a time
   void reply(http::ResponseHead head, base::Bytes body);                // the whole answer
@@ -144,6 +145,7 @@ class Exchange final : public net::Letter {
   std::atomic<bool> gone_{false};
   std::size_t absorbed_ = 0;  // home loop: applied, not yet acknowledged to the writer
   std::size_t collect_limit_ = 0;
+  std::size_t collected_ = 0;    // home loop: body bytes that the service has agreed to hold
   std::size_t credited_ = 0;     // home loop: body bytes the codec was allowed so far
   std::uint64_t bytes_out_ = 0;  // of the body
   base::Time since_ = 0;         // home loop: when its head came, to the turn

@@ -251,7 +251,9 @@ bool ServerConnection::may_hold(Exchange& exchange) {
     return false;
   }
   exchange.hand_over();  // while it may be answered
-  if (!service_.hold(exchange, exchange.body.received() - exchange.held)) return false;
+  auto const received = exchange.body.received();
+  if (!service_.hold(exchange, received - std::exchange(exchange.collected_, received)))
+    return false;
   exchange.hold_back();
   return true;
 }

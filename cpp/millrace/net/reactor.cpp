@@ -48,10 +48,10 @@ Resident::~Resident() {
   (previous_ ? previous_->next_ : *first_) = next_;
 }
 
-Reactor::Reactor() : epoll_(create_epoll()) {
+Reactor::Reactor(base::Time (*time)()) : epoll_(create_epoll()), time_(time) {
   event_descriptor_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   alarm_descriptor_ = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-  now_ = clock();
+  now_ = time_();
   wheel_.advance(now_);
   // Both edge-triggered, so that neither has to be read.
   if (event_descriptor_ < 0 || !watch(event_descriptor_, EPOLLIN | EPOLLET, doorbell_) ||
@@ -165,7 +165,7 @@ std::size_t Reactor::wait(int timeout_ms) {
   int const count =
       ::epoll_wait(epoll_, ready_.data(), static_cast<int>(ready_.size()), sleeps ? timeout_ms : 0);
   if (sleeps) sleeping_.store(false, std::memory_order_relaxed);
-  now_ = clock();
+  now_ = time_();
   if (sleeps && guard_) guard_->after_wait();
   counters_.waits.add();
   if (count <= 0) return 0;  // nothing, or a signal

@@ -77,8 +77,9 @@ class Reactor {
   // load.
   static constexpr std::size_t events_per_wait = 256;
 
-  // Throws std::system_error where descriptors have run out.
-  Reactor();
+  // `time` is where now() comes from: the clock, or a test that plays it. Throws std::system_error
+  // where descriptors have run out.
+  explicit Reactor(base::Time (*time)() = clock);
   ~Reactor();
   Reactor(const Reactor&) = delete;
   Reactor& operator=(const Reactor&) = delete;
@@ -171,6 +172,7 @@ class Reactor {
   int event_descriptor_ = -1;
   int alarm_descriptor_ = -1;
   base::Time alarm_at_ = 0;  // when it will ring; in the past: it has
+  base::Time (*const time_)();
   base::Time now_ = 0;
   base::Time next_second_ = 0;
   PollGuard* guard_ = nullptr;

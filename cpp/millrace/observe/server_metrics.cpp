@@ -38,18 +38,33 @@ Family loop_family(const trace::CounterRow& row,
   return family;
 }
 
+void add(Metrics& metrics, std::string name, std::string help, Family::Kind kind, double value) {
+  metrics.push_back(Family{"millrace_" + name, std::move(help), kind}.add({}, value));
+}
+
+void add_requests(Metrics& metrics, const RequestFigures& requests) {
+  add(metrics, "requests_waiting", "Requests that wait until others are answered.", gauge,
+      static_cast<double>(requests.waiting));
+  add(metrics, "requests_at_once", "Requests that may be answered at the same time.", gauge,
+      static_cast<double>(requests.at_once));
+  add(metrics, "bodies_waiting", "Requests whose body waits unread for memory.", gauge,
+      static_cast<double>(requests.bodies_waiting));
+  add(metrics, "body_bytes_held", "Bytes that bodies of requests hold, and what decodes them.",
+      gauge, static_cast<double>(requests.body_bytes_held));
+}
+
 void add_queue(Metrics& metrics, const QueueFigures& queue) {
-  auto const one = [&metrics](std::string name, std::string help, Family::Kind kind, double value) {
-    metrics.push_back(Family{"millrace_queue_" + name, std::move(help), kind}.add({}, value));
-  };
-  one("depth", "Requests that wait for a worker.", gauge, static_cast<double>(queue.depth));
-  one("capacity", "Requests that may wait.", gauge, static_cast<double>(queue.capacity));
-  one("workers", "Threads that take from the queue.", gauge, static_cast<double>(queue.workers));
-  one("dispatched_total", "Requests handed to workers.", counter,
+  add(metrics, "queue_depth", "Requests that wait for a worker.", gauge,
+      static_cast<double>(queue.depth));
+  add(metrics, "queue_capacity", "Requests that may wait.", gauge,
+      static_cast<double>(queue.capacity));
+  add(metrics, "queue_workers", "Threads that take from the queue.", gauge,
+      static_cast<double>(queue.workers));
+  add(metrics, "queue_dispatched_total", "Requests handed to workers.", counter,
       static_cast<double>(queue.dispatched));
-  one("refused_total", "Requests that found the queue full.", counter,
+  add(metrics, "queue_refused_total", "Requests that found the queue full.", counter,
       static_cast<double>(queue.refused));
-  one("wait_seconds_total", "Time that requests waited for a worker.", counter,
+  add(metrics, "queue_wait_seconds_total", "Time that requests waited for a worker.", counter,
       seconds(static_cast<double>(queue.wait_ns)));
 }
 
@@ -87,6 +102,7 @@ Metrics server_metrics(const ServerFigures& figures) {
           {{"url_scheme", "http"}}, static_cast<double>(figures.in_flight)));
   for (auto const& row : trace::loop_counter_rows)
     metrics.push_back(loop_family(row, figures.loops));
+  if (figures.requests) add_requests(metrics, *figures.requests);
   if (figures.queue) add_queue(metrics, *figures.queue);
   metrics.push_back(stage_family(figures.journey));
   return metrics;

@@ -6,9 +6,8 @@
 #include <mutex>
 #include <optional>
 
-#include "millrace/conn/exchange.hpp"
-#include "millrace/net/timer_wheel.hpp"
 #include "millrace/server/adaptive_limit.hpp"
+#include "millrace/server/waiting_line.hpp"
 
 namespace millrace::server {
 
@@ -27,8 +26,8 @@ struct AdmissionOptions {
   base::Duration queue_timeout = base::seconds(1);
 };
 
-// First come, first served, over all loops. Its lock is taken only where somebody has to wait.
-class Admission {
+// Counts who is answered; its lock is taken only where somebody has to wait.
+class Admission final : WaitingLine::Places {
  public:
   using Tell = std::function<void(conn::Exchange&)>;
   // `start` and `refuse` are called on the exchange's home loop, for those that had to wait.
@@ -43,28 +42,23 @@ class Admission {
   void leave(conn::Exchange& exchange);
 
   std::size_t in_flight() const { return in_flight_.load(); }                   // any thread
-  std::size_t waiting() const { return waiting_.load(); }                       // any thread
+  std::size_t waiting() const { return line_.size(); }                          // any thread
   std::size_t limit() const { return limit_.load(std::memory_order_relaxed); }  // any thread
 
  private:
-  struct Waiting;
-  bool try_enter();
-  bool line_up(conn::Exchange& exchange);
-  void take_out(Waiting& one);  // lock held
-  void hand_out();
-  void give_back();
-  void begin(Waiting& one);
-  void give_up(Waiting& one);
-  void withdraw(Waiting& one);
+  // WaitingLine::Places
+  bool take_place() override;
+  void return_place() override;
+  void on_turn(conn::Exchange& exchange) override;
+  void on_patience_end(conn::Exchange& exchange) override { refuse_(exchange); }
+
   void learn_from(const conn::Exchange& exchange);
 
   const AdmissionOptions& options_;
   Tell start_, refuse_;
   std::atomic<std::size_t> limit_;
   std::atomic<std::size_t> in_flight_{0};
-  std::atomic<std::size_t> waiting_{0};
-  std::mutex lock_;  // of the queue
-  Waiting *first_ = nullptr, *last_ = nullptr;
+  WaitingLine line_{*this};
   std::mutex learning_;
   std::optional<AdaptiveLimit> adaptive_;
 };

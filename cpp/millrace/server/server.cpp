@@ -12,6 +12,16 @@ using base::Error;
 using conn::Exchange;
 using trace::Moment;
 
+namespace {
+
+std::size_t share_of(std::size_t bytes, double share) {
+  return static_cast<std::size_t>(static_cast<double>(bytes) * share);
+}
+
+Handler& handler_of(const Exchange& exchange) { return *static_cast<Handler*>(exchange.subject); }
+
+}  // namespace
+
 // ----------------------------------------------------------------------------------------------
 // set-up
 
@@ -24,6 +34,12 @@ Server::Server(Options options, Router router, LoopRunner* runner, exec::WorkerG
       host_(options_, *this, runner, worker_guard),
       admission_(
           options_.admission, [this](Exchange& exchange) { begin(exchange); },
+          [this](Exchange& exchange) { answer_overloaded(exchange); }),
+      body_memory_(
+          {.most = options_.body_memory,
+           .high_water_bytes = share_of(options_.body_memory, options_.body_memory_high_water),
+           .patience = options_.admission.queue_timeout},
+          [this](Exchange& exchange) { begin_body(exchange); },
           [this](Exchange& exchange) { answer_overloaded(exchange); }) {
   options_.connection.pump.stamps = options_.connection.journey;
   for (std::size_t i = 0; i < host_.loops().size(); ++i) {
@@ -100,19 +116,33 @@ void Server::begin(Exchange& exchange) {
   }
   exchange.subject = match.handler;
   exchange.route = match.route;
-  if (exchange.head.has_body()) {
-    auto const limit = exchange.body_limit();
-    // As it is sent; what a coded one becomes counts too.
-    bool const is_too_long = limit && exchange.head.content_length().value_or(0) > *limit;
-    if (!is_too_long && options_.decompress && !decode_body(exchange)) return;
-    if (is_too_long || match.handler->body() == Handler::Body::whole) {
-      exchange.stamps.stamp(Moment::queued, 0);  // if it waited: it will again, for its body
-      // Refuses what is too long; on_body() goes on.
-      exchange.collect_body(limit.value_or(options_.body_bytes));
-      return;
-    }
-    if (limit) exchange.body.limit(*limit);
+  if (!exchange.head.has_body()) {
+    start(exchange);
+  } else if (!holds_memory(exchange) || body_memory_.may_begin(exchange)) {
+    begin_body(exchange);
+  } else if (exchange.stamping()) {
+    exchange.stamps.stamp(Moment::queued, net::Reactor::clock());
   }
+}
+
+// Of bodies that flow to their reader only a window is held, which is the connection's.
+bool Server::holds_memory(const Exchange& exchange) const {
+  return handler_of(exchange).body() == Handler::Body::whole ||
+         (options_.decompress && exchange.head.find("content-encoding"));
+}
+
+void Server::begin_body(Exchange& exchange) {
+  auto const limit = exchange.body_limit();
+  // As it is sent; what a coded one becomes counts too.
+  bool const is_too_long = limit && exchange.head.content_length().value_or(0) > *limit;
+  if (!is_too_long && options_.decompress && !decode_body(exchange)) return;
+  if (is_too_long || handler_of(exchange).body() == Handler::Body::whole) {
+    exchange.stamps.stamp(Moment::queued, 0);  // if it waited: it will again, for its body
+    // Refuses what is too long; on_body() goes on.
+    exchange.collect_body(limit.value_or(options_.body_bytes));
+    return;
+  }
+  if (limit) exchange.body.limit(*limit);
   start(exchange);
 }
 
@@ -127,7 +157,11 @@ bool Server::decode_body(Exchange& exchange) {
                    {});
     return false;
   }
-  if (!codings->empty()) exchange.decode_body(*codings, options_.decoding);
+  if (codings->empty()) return true;
+  std::size_t windows = 0;
+  for (auto const coding : *codings) windows += coding::window_bytes(coding);
+  if (!hold(exchange, windows)) return false;
+  exchange.decode_body(*codings, options_.decoding);
   return true;
 }
 
@@ -135,15 +169,15 @@ void Server::on_body(Exchange& exchange) { start(exchange); }
 
 // The pattern's third answer: who runs the handler.
 void Server::start(Exchange& exchange) {
-  auto* const handler = static_cast<Handler*>(exchange.subject);
+  auto& handler = handler_of(exchange);
   auto& stamps = exchange.stamps;
   auto* const queue = host_.loops().queue();
-  if (!queue || handler->where() == Handler::Where::on_loop) {
+  if (!queue || handler.where() == Handler::Where::on_loop) {
     auto const body_complete = stamps[Moment::body_complete];
     auto const ready = body_complete ? body_complete : stamps[Moment::head_parsed];
     bool const has_waited = stamps[Moment::queued] != 0;
     stamps.stamp(Moment::handler_started, has_waited ? net::Reactor::clock() : ready);
-    handler->handle(exchange);
+    handler.handle(exchange);
     return;
   }
   if (exchange.stamping() && stamps[Moment::queued] == 0)
@@ -152,7 +186,7 @@ void Server::start(Exchange& exchange) {
                                    auto& x = *static_cast<Exchange*>(subject);
                                    if (x.stamping())
                                      x.stamps.stamp(Moment::handler_started, net::Reactor::clock());
-                                   static_cast<Handler*>(x.subject)->handle(x);
+                                   handler_of(x).handle(x);
                                  }});
   if (!queued) {
     answer_overloaded(exchange);
@@ -160,17 +194,15 @@ void Server::start(Exchange& exchange) {
 }
 
 bool Server::hold(Exchange& exchange, std::size_t bytes) {
-  auto const held = body_bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
-  exchange.held += bytes;
-  if (held <= options_.body_memory) return true;
+  if (body_memory_.hold(exchange, bytes)) return true;
   exchange.home().counters().bodies_refused.add();
   answer_overloaded(exchange);
   return false;
 }
 
 void Server::on_done(Exchange& exchange) {
-  if (auto const held = std::exchange(exchange.held, 0))
-    body_bytes_.fetch_sub(held, std::memory_order_relaxed);
+  WaitingLine::leave(exchange);
+  body_memory_.leave(exchange);
   admission_.leave(exchange);
 }
 

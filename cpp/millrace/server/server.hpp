@@ -1,6 +1,5 @@
 // The HTTP server: the service that joins router and dispatch, on a host's connections.
 #pragma once
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -10,6 +9,7 @@
 #include "millrace/proto/coding/content_decoder.hpp"
 #include "millrace/proto/http/limits.hpp"
 #include "millrace/server/admission.hpp"
+#include "millrace/server/body_memory.hpp"
 #include "millrace/server/filters/filters.hpp"
 #include "millrace/server/host.hpp"
 #include "millrace/server/router.hpp"
@@ -27,9 +27,13 @@ struct Options : HostOptions {
   // servers: what was sent may be signed, or stored as it is.
   bool decompress = false;
   coding::DecodeLimits decoding;
-  // Bytes of all such bodies together, as far as they have come, until their requests are answered;
-  // a body that would go beyond is 503. 64 of the largest; a server with less memory sets less.
+  // Bytes of all such bodies together, as far as they have come, and of the windows of those that
+  // are being decoded, until their requests are answered; a body that would go beyond is 503. 64 of
+  // the largest, of either; a server with less memory sets less.
   std::size_t body_memory = 1024 * 1024 * 1024;
+  // Share of it above which no further body is begun: its client waits, at most
+  // admission.queue_timeout. Half, so that those that have begun find as much again to end in.
+  double body_memory_high_water = 0.5;
   AdmissionOptions admission;
   std::vector<FilterRow> filters;  // for Filters::make, in their order
 };
@@ -56,8 +60,7 @@ class Server final : public conn::Service, public Tenant {
   trace::Sink& sink(std::size_t index) { return *loops_[index]->sink; }
   std::size_t in_flight() const override { return admission_.in_flight(); }
   const Admission& admission() const { return admission_; }
-  // Of bodies that are read as a whole, the bytes that are held. Any thread.
-  std::size_t body_bytes_held() const { return body_bytes_.load(std::memory_order_relaxed); }
+  const BodyMemory& body_memory() const { return body_memory_; }
   const Options& options() const { return options_; }
 
   // conn::Service
@@ -82,8 +85,10 @@ class Server final : public conn::Service, public Tenant {
                         std::vector<conn::ConnectionReport>& into) override {
     loops_[loop]->connections.list(into, most);
   }
-  bool decode_body(conn::Exchange& exchange);
   void begin(conn::Exchange& exchange);
+  bool holds_memory(const conn::Exchange& exchange) const;
+  void begin_body(conn::Exchange& exchange);
+  bool decode_body(conn::Exchange& exchange);
   void start(conn::Exchange& exchange);
   void answer_overloaded(conn::Exchange& exchange);
   void answer_without_handler(conn::Exchange& exchange, const Router::Match& match);
@@ -95,7 +100,7 @@ class Server final : public conn::Service, public Tenant {
   Host host_;
   std::vector<std::unique_ptr<Loop>> loops_;
   Admission admission_;
-  std::atomic<std::size_t> body_bytes_{0};
+  BodyMemory body_memory_;
 };
 
 }  // namespace millrace::server

@@ -40,7 +40,8 @@ struct LoopCounters {
   Counter requests_refused;         // 503: queue full or too many in flight
   Counter requests_waited;          // had to wait for their turn, as too many were in flight
   Counter requests_waited_in_vain;  // of these: refused, their turn not having come in time
-  Counter bodies_refused;           // 503: bodies to be read as a whole held too much memory
+  Counter bodies_paused;            // waited to be read, as bodies held too much memory
+  Counter bodies_refused;           // 503: bodies held all the memory that they may
   Counter handlers_stuck;           // kept their thread for too long; of all, on the first loop
   Counter requests_failed;          // the handler raised, or its answer could not be sent
   Counter codings_refused;          // 415: a body's content coding is unknown, or one too many

@@ -30,6 +30,7 @@ _PRESENT = {
     "waiting",
     "requests_waiting",
     "requests_at_once",
+    "bodies_waiting",
     "body_bytes_held",
 }
 # Of these the largest counts, not the sum.

@@ -61,6 +61,10 @@ class Peer final : public net::ReadSink {
     settle();
   }
   void stops_reading() { stream_->pause_reading(); }
+  void takes_what_the_pipe_holds() {
+    takes_once_ = true;
+    reads_again();
+  }
   void reads_again() {
     stream_->resume_reading();
     settle();
@@ -78,7 +82,10 @@ class Peer final : public net::ReadSink {
     for (int i = 0; i < 400; ++i) reactor_.turn(0);
   }
 
-  void on_bytes(base::ByteView bytes, base::Time, base::Time) override { heard.append(bytes); }
+  void on_bytes(base::ByteView bytes, base::Time, base::Time) override {
+    heard.append(bytes);
+    if (std::exchange(takes_once_, false)) stops_reading();
+  }
   void on_eof(base::Time) override { ended = true; }
   void on_writable(base::Time) override { (void)stream_->write(out_); }
   void on_error(base::Error, base::Time) override { reset = true; }
@@ -87,12 +94,15 @@ class Peer final : public net::ReadSink {
   net::Reactor& reactor_;
   std::unique_ptr<net::Stream> stream_;
   base::ByteChain out_;
+  bool takes_once_ = false;
 };
 
 class OneConnection : public ::testing::Test {
  protected:
+  explicit OneConnection(base::Time (*time)() = net::Reactor::clock) : reactor(time) {}
+
   void serve(std::unique_ptr<proto::Codec> codec) {
-    auto [ours, theirs] = net::make_memory_pipe(reactor);
+    auto [ours, theirs] = net::make_memory_pipe(reactor, pipe_bytes);
     peer = std::make_unique<Peer>(reactor, std::move(theirs));
     auto* connection = new ServerConnection(reactor, std::move(ours), std::move(codec), service,
                                             sink, set, options);
@@ -100,7 +110,7 @@ class OneConnection : public ::testing::Test {
     peer->settle();
   }
   void serve_http1() {
-    serve(find_protocol("h1")->make({proto::Side::server, limits, &date}, net::Reactor::clock()));
+    serve(find_protocol("h1")->make({proto::Side::server, limits, &date}, reactor.now()));
   }
   void TearDown() override {
     if (peer) {
@@ -111,6 +121,7 @@ class OneConnection : public ::testing::Test {
   }
 
   net::Reactor reactor;
+  std::size_t pipe_bytes = net::memory_pipe_bytes;
   http::Limits limits;
   http::DateField date;
   ServerConnectionOptions options;

@@ -17,15 +17,6 @@ TEST_F(OneConnection, SwallowsSoMuchOfWhatARefusedPeerGoesOnToSend) {
   EXPECT_EQ(service.closed, 1);
 }
 
-TEST_F(OneConnection, SwallowsItForSoLong) {
-  options.pump.linger_timeout = base::milliseconds(1);
-  serve_http1();
-  peer->says("NONSENSE\r\n\r\n");
-  auto const latest = net::Reactor::clock() + base::seconds(10);
-  while (service.closed == 0 && net::Reactor::clock() < latest) reactor.turn(0);
-  EXPECT_EQ(service.closed, 1);
-}
-
 TEST_F(OneConnection, DoesNotLingerOverAPeerThatHasEnded) {
   serve_http1();
   peer->says("NONSENSE\r\n\r\n");

@@ -23,7 +23,8 @@ TEST(ServerMetrics, HasOneSamplePerLoopInUnitsThatTheNameTells) {
   second.requests.add(4);
   second.gil_wait_ns.add(1'500'000'000);
   first.connections_open.add(2);
-  auto const metrics = server_metrics({.loops = {&first, &second}, .queue = {}, .journey = {}});
+  auto const metrics =
+      server_metrics({.loops = {&first, &second}, .requests = {}, .queue = {}, .journey = {}});
   auto const* requests = find(metrics, "millrace_requests_total");
   ASSERT_TRUE(requests);
   EXPECT_EQ(requests->samples[1].labels, (Labels{{"loop", "1"}}));
@@ -36,10 +37,31 @@ TEST(ServerMetrics, HasOneSamplePerLoopInUnitsThatTheNameTells) {
 }
 
 TEST(ServerMetrics, ShowsTheQueueWhereThereIsOne) {
-  auto const metrics = server_metrics(
-      {.loops = {}, .queue = QueueFigures{.depth = 5, .wait_ns = 2'000'000'000}, .journey = {}});
+  auto const metrics = server_metrics({.loops = {},
+                                       .requests = {},
+                                       .queue = QueueFigures{.depth = 5, .wait_ns = 2'000'000'000},
+                                       .journey = {}});
   EXPECT_EQ(find(metrics, "millrace_queue_depth")->samples[0].value, 5);
   EXPECT_EQ(find(metrics, "millrace_queue_wait_seconds_total")->samples[0].value, 2);
+}
+
+TEST(ServerMetrics, ShowsWhatRequestsWaitForWhereThereAreRequests) {
+  auto const metrics = server_metrics(
+      {.loops = {},
+       .requests =
+           RequestFigures{.waiting = 1, .at_once = 2, .bodies_waiting = 3, .body_bytes_held = 4},
+       .queue = {},
+       .journey = {}});
+  int expected = 0;
+  for (auto const* name :
+       {"requests_waiting", "requests_at_once", "bodies_waiting", "body_bytes_held"}) {
+    auto const* family = find(metrics, "millrace_" + std::string(name));
+    ASSERT_TRUE(family) << name;
+    EXPECT_EQ(family->kind, Family::Kind::gauge);
+    EXPECT_EQ(family->samples[0].value, ++expected) << name;
+  }
+  EXPECT_FALSE(find(server_metrics({.loops = {}, .requests = {}, .queue = {}, .journey = {}}),
+                    "millrace_body_bytes_held"));
 }
 
 TEST(ServerMetrics, CountsEachRequestInOneBucketOfAStage) {
@@ -49,7 +71,8 @@ TEST(ServerMetrics, CountsEachRequestInOneBucketOfAStage) {
   stamps.stamp(trace::Moment::received, 1'000 + base::microseconds(30));
   stamps.stamp(trace::Moment::written, 1'000 + base::seconds(20));
   report.request_done(done(stamps));
-  auto const metrics = server_metrics({.loops = {}, .queue = {}, .journey = report.snapshot()});
+  auto const metrics =
+      server_metrics({.loops = {}, .requests = {}, .queue = {}, .journey = report.snapshot()});
   auto const* stages = find(metrics, "millrace_stage_duration_seconds");
   ASSERT_EQ(stages->samples.size(), 2u);  // read and total: the rest did not occur
   for (auto const& sample : stages->samples) {
@@ -62,7 +85,8 @@ TEST(ServerMetrics, CountsEachRequestInOneBucketOfAStage) {
 }
 
 TEST(ServerMetrics, NeverHasANameTwice) {
-  auto const metrics = server_metrics({.loops = {}, .queue = QueueFigures{}, .journey = {}});
+  auto const metrics =
+      server_metrics({.loops = {}, .requests = {}, .queue = QueueFigures{}, .journey = {}});
   std::set<std::string> names;
   for (auto const& family : metrics) EXPECT_TRUE(names.insert(family.name).second) << family.name;
 }

@@ -310,22 +310,70 @@ TEST_P(EveryPattern, ForgetsClientsThatLeaveTheQueue) {
 }
 
 TEST(AServer, HoldsSoMuchOfAllBodiesTogether) {
-  Running const running(exec::recipes().front(), [](Options& o) { o.body_memory = 1000; });
+  Running const running(exec::recipes().front(), [](Options& o) {
+    o.body_memory = 1000;
+    o.body_memory_high_water = 1;
+  });
   Client half(running.at()), other(running.at());
   half.say("POST /h HTTP/1.1\r\nHost: test\r\nContent-Length: 600\r\n\r\n" + std::string(599, 'h'));
-  while (running.server->body_bytes_held() != 599) std::this_thread::yield();
+  while (running.server->body_memory().held() != 599) std::this_thread::yield();
   other.say("POST /o HTTP/1.1\r\nHost: test\r\nContent-Length: 401\r\n\r\n" +
             std::string(401, 'o'));
   EXPECT_EQ(other.body().size(), 403u) << "just as much";
-  while (running.server->body_bytes_held() != 599) std::this_thread::yield();
+  while (running.server->body_memory().held() != 599) std::this_thread::yield();
   other.say("POST /o HTTP/1.1\r\nHost: test\r\nContent-Length: 402\r\n\r\n" +
             std::string(402, 'o'));
   (void)other.body();
   EXPECT_EQ(other.status, 503);
-  while (running.server->body_bytes_held() != 599) std::this_thread::yield();
+  while (running.server->body_memory().held() != 599) std::this_thread::yield();
   half.say("h");
   EXPECT_EQ(half.body().size(), 602u);
   EXPECT_EQ(running.total(&trace::LoopCounters::bodies_refused), 1u);
+}
+
+TEST_P(EveryPattern, BeginsWaitingBodiesAsFarAsTheirFirstBytesFitBelowTheMark) {
+  Running const running(GetParam(), [](Options& o) {
+    o.body_memory = 1024 * 1024;
+    o.admission.queue_timeout = base::seconds(60);
+  });
+  auto const& memory = running.server->body_memory();
+  auto const holds = [&](std::size_t bytes) {
+    while (memory.held() != bytes) std::this_thread::yield();
+  };
+  auto const post = [](std::size_t length) {
+    return "POST /w HTTP/1.1\r\nHost: test\r\nContent-Length: " + std::to_string(length) +
+           "\r\n\r\n";
+  };
+  constexpr std::size_t mark = 512 * 1024;
+  Client half(running.at()), begun(running.at());
+  half.say(post(mark + 2) + std::string(mark, 'h'));
+  holds(mark);
+  begun.say(post(2));
+  begun.say("b");
+  holds(mark + 1);  // at the mark one may begin
+  std::vector<Client> waiting;
+  for (int i = 0; i < 20; ++i) {
+    waiting.emplace_back(running.at());
+    waiting.back().say(post(2) + "w");
+    while (memory.waiting() != waiting.size()) std::this_thread::yield();
+  }
+  EXPECT_EQ(memory.held(), mark + 1) << "one past it, none";
+  begun.say("b");  // who has begun goes on
+  EXPECT_EQ(begun.body(), "/wbb");
+  // What is at the mark lets one begin, whose promise is above it.
+  while (memory.waiting() != 19) std::this_thread::yield();
+  holds(mark + 1);
+  half.say("hh");
+  EXPECT_EQ(half.body().size(), mark + 4);
+  // That one counts 128 KiB, with what it is promised: three more make the mark, one goes past it.
+  while (memory.waiting() != 15) std::this_thread::yield();
+  holds(5);
+  EXPECT_EQ(memory.waiting(), 15u);
+  for (auto& client : waiting) client.say("w");
+  for (auto& client : waiting) EXPECT_EQ(client.body(), "/www");
+  holds(0);
+  EXPECT_EQ(running.total(&trace::LoopCounters::bodies_paused), 20u);
+  EXPECT_EQ(running.total(&trace::LoopCounters::requests_refused), 0u);
 }
 
 TEST(AServer, SaysWhatItCannotBind) {

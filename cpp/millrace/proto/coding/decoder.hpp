@@ -47,4 +47,18 @@ using DecoderPtr = std::unique_ptr<Decoder, RecycleDecoder>;
 // As log2 of bytes. RFC 9659 3: 8 MB is what a zstd decoder has to support in HTTP.
 inline constexpr int zstd_window_most = 23;
 
+// What a decoder may keep of what it has made: RFC 1951 2, RFC 7932 9.1, RFC 9659 3.
+constexpr std::size_t window_bytes(Coding coding) {
+  switch (coding) {
+    case Coding::gzip:
+    case Coding::deflate:
+      return 32 * 1024;
+    case Coding::br:
+      return 16 * 1024 * 1024;
+    case Coding::zstd:
+      break;
+  }
+  return std::size_t{1} << zstd_window_most;
+}
+
 }  // namespace millrace::coding
