@@ -27,9 +27,10 @@ bool BodyMemory::may_begin(Exchange& exchange) {
 }
 
 bool BodyMemory::hold(Exchange& exchange, std::size_t bytes) {
-  auto const foreseen = std::min(bytes, exchange.promised);
-  exchange.promised -= foreseen;
-  promised_.fetch_sub(foreseen);
+  if (auto const foreseen = std::min(bytes, exchange.promised)) {
+    exchange.promised -= foreseen;
+    promised_.fetch_sub(foreseen);
+  }
   exchange.held += bytes;
   return held_.fetch_add(bytes) + bytes <= options_.most;
 }
@@ -39,7 +40,7 @@ void BodyMemory::leave(Exchange& exchange) {
   auto const promised = std::exchange(exchange.promised, 0);
   if (held + promised == 0) return;
   held_.fetch_sub(held);
-  promised_.fetch_sub(promised);
+  if (promised != 0) promised_.fetch_sub(promised);
   line_.advance();
 }
 
