@@ -332,8 +332,9 @@ TEST(AServer, HoldsSoMuchOfAllBodiesTogether) {
 }
 
 TEST_P(EveryPattern, BeginsWaitingBodiesAsFarAsTheirFirstBytesFitBelowTheMark) {
+  constexpr auto window = conn::BodyReader::window_bytes, mark = 4 * window;
   Running const running(GetParam(), [](Options& o) {
-    o.body_memory = 1024 * 1024;
+    o.body_memory = 2 * mark;
     o.admission.queue_timeout = base::seconds(60);
   });
   auto const& memory = running.server->body_memory();
@@ -344,7 +345,6 @@ TEST_P(EveryPattern, BeginsWaitingBodiesAsFarAsTheirFirstBytesFitBelowTheMark) {
     return "POST /w HTTP/1.1\r\nHost: test\r\nContent-Length: " + std::to_string(length) +
            "\r\n\r\n";
   };
-  constexpr std::size_t mark = 512 * 1024;
   Client half(running.at()), begun(running.at());
   half.say(post(mark + 2) + std::string(mark, 'h'));
   holds(mark);
@@ -365,7 +365,7 @@ TEST_P(EveryPattern, BeginsWaitingBodiesAsFarAsTheirFirstBytesFitBelowTheMark) {
   holds(mark + 1);
   half.say("hh");
   EXPECT_EQ(half.body().size(), mark + 4);
-  // That one counts 128 KiB, with what it is promised: three more make the mark, one goes past it.
+  // That one counts a window, with what it is promised: three more make the mark, one goes past it.
   while (memory.waiting() != 15) std::this_thread::yield();
   holds(5);
   EXPECT_EQ(memory.waiting(), 15u);
