@@ -13,7 +13,7 @@ from millrace.limits import OFF_AT_ZERO
 from tests.python.wire import Wire
 
 VALUES = {"bytes": ("3KiB", 3072), "seconds": ("1500ms", 1.5), "rate": ("2kB", 2000),
-          "count": ("7", 7)}  # fmt: skip
+          "count": ("7", 7), "share": ("0.25", 0.25)}  # fmt: skip
 
 
 @pytest.mark.parametrize("row", LIMIT_ROWS, ids=lambda row: row.name)
