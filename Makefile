@@ -11,10 +11,12 @@ VENV ?= .venv
 JOBS ?= $(shell nproc)
 ARGS ?=
 FUZZ_SECONDS ?= 600
-# Most tests wait more than they compute. ARGS="-n 0" runs them one after the other, as --pdb needs.
-in_parallel := --numprocesses $(JOBS) --dist worksteal
+# Tests wait about as long as they compute, so three at once keep two cores busy. ARGS="-n 0" runs
+# them one after the other, as --pdb needs.
+in_parallel := --numprocesses $(shell echo $$(( $(JOBS) * 3 / 2 ))) --dist worksteal
 export JOBS
 export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
+export CTEST_PARALLEL_LEVEL := $(JOBS)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 bin := $(VENV)/bin
