@@ -144,7 +144,7 @@ def test_threads_and_descriptors_are_given_back(app, pattern):
         live()
     gc.collect()
     # Threads leave /proc a moment after they were joined.
-    eventually(lambda: held() <= before)
+    eventually(lambda: all(now <= then for now, then in zip(held(), before, strict=True)))
 
 
 def test_a_server_that_cannot_start_leaves_nothing(app):
