@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs every fuzz target on its corpus. Arguments go to libFuzzer and bound the run:
-#   fuzz.sh -runs=20000          a fixed number of executions, the same every time
-#   fuzz.sh -max_total_time=600  seconds per target
+#   fuzz.sh -runs=20000 -entropic=0   a fixed number of executions, nearly the same every time: what is
+#                                     tried next depends on no clock
+#   fuzz.sh -max_total_time=600       seconds per target
 # What is found is kept under build/fuzz/found; new corpus entries under build/fuzz/corpus, from
 # where the telling ones are copied to tests/fuzz/corpus by hand.
 set -euo pipefail
@@ -11,6 +12,10 @@ found=build/fuzz/found
 mkdir -p "$found"
 targets=(build/fuzz/tests/fuzz/*_fuzz)
 [ -x "${targets[0]}" ] || { echo "fuzz: no target was built" >&2; exit 1; }
+
+# Addresses are among what is compared and remembered; a container may forbid to fix them.
+fixed=(setarch "$(uname -m)" --addr-no-randomize)
+"${fixed[@]}" true 2>/dev/null || fixed=()
 
 for target in "${targets[@]}"; do
   name=$(basename "$target" _fuzz)
@@ -22,10 +27,12 @@ for target in "${targets[@]}"; do
   [ ! -f "tests/fuzz/$name.dict" ] || dictionary=(-dict="tests/fuzz/$name.dict")
 
   echo "fuzz: $name on $(find "$kept" -type f | wc -l) kept inputs, $*"
-  # A seed makes a bounded run repeatable. The memory limit is part of the test: whatever grows
-  # from network input has a limit of its own, far below this one.
-  "$target" -seed=1 -timeout=10 -rss_limit_mb=512 -print_final_stats=1 \
-    -artifact_prefix="$found/$name-" "${dictionary[@]}" "$@" "$fresh" "$kept" 2>"$found/$name.log" ||
+  # A seed, and inputs in an order that no file system decides, make a bounded run repeatable. The
+  # memory limit is part of the test: whatever grows from network input has a limit of its own, far
+  # below this one.
+  find "$kept" -type f | LC_ALL=C sort | paste -sd, >"$found/$name.inputs"
+  "${fixed[@]}" "$target" -seed=1 -seed_inputs=@"$found/$name.inputs" -timeout=10 \
+    -rss_limit_mb=512 -print_final_stats=1 -artifact_prefix="$found/$name-" "${dictionary[@]}" "$@" "$fresh" 2>"$found/$name.log" ||
     { tail -n 60 "$found/$name.log" >&2; exit 1; }
   grep -E '^stat::number_of_executed_units|^Done ' "$found/$name.log"
 done

@@ -11,6 +11,10 @@ namespace millrace::coding {
 namespace {
 
 // RFC 8878 3: frames, one behind the other; skippable ones stand for nothing.
+//
+// The library decodes a frame that it sees whole by another path, which refuses what the one for
+// streams takes (a compressed block of no bytes). What a body stands for must not depend on where
+// it is cut, so a frame's first byte is offered alone, and every frame is a stream.
 class ZstdDecoder final : public Decoder {
  public:
   ZstdDecoder() {
@@ -22,7 +26,8 @@ class ZstdDecoder final : public Decoder {
     Step all;
     do {
       if (!begins_well(input)) return malformed(Coding::zstd, "no frame begins so");
-      ZSTD_inBuffer in{input.data(), input.size(), 0};
+      auto const offered = frame_at_ == 0 ? input.substr(0, 1) : input;
+      ZSTD_inBuffer in{offered.data(), offered.size(), 0};
       ZSTD_outBuffer out{room.data(), room.size(), 0};
       auto const outcome = ZSTD_decompressStream(context_.get(), &out, &in);
       if (ZSTD_isError(outcome)) return error_of(outcome);
@@ -68,8 +73,7 @@ class ZstdDecoder final : public Decoder {
     frame_made_ += made;
   }
 
-  // RFC 8878 3.1.1.1.4. The library looks only where the last block is not empty, or where it has
-  // the whole frame at once.
+  // RFC 8878 3.1.1.1.4. The library looks only where the last block is not empty.
   bool is_as_long_as_it_says() const {
     auto const size = ZSTD_getFrameContentSize(header_.data(), std::min(frame_at_, header_.size()));
     return size == ZSTD_CONTENTSIZE_UNKNOWN || size == frame_made_;

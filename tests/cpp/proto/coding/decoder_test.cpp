@@ -97,6 +97,14 @@ TEST(Decoder, RefusesALengthThatDoesNotMatch) {
   EXPECT_TRUE(decoded(honest, Coding::zstd).is_good());
 }
 
+TEST(Decoder, TakesAnEmptyCompressedBlockOfZstdWholeAndInPieces) {
+  auto const frame = "\x28\xb5\x2f\xfd\x20\x00\x05\0\0"s;
+  for (std::size_t cut = 0; cut < frame.size(); ++cut) {
+    auto const got = decoded({frame.substr(0, cut), frame.substr(cut)}, {Coding::zstd});
+    EXPECT_TRUE(got.is_good()) << cut << got.detail;
+  }
+}
+
 TEST(Decoder, JoinsTheMembersOfGzipAndTheFramesOfZstd) {
   for (auto const coding : {Coding::gzip, Coding::zstd}) {
     auto const two = encoded("one ", coding) + encoded("", coding) + encoded("two", coding);
