@@ -7,7 +7,7 @@
 namespace millrace::bindings {
 
 inline double seconds(base::Duration nanoseconds) {
-  return static_cast<double>(nanoseconds) * 1e-9;
+  return static_cast<double>(nanoseconds) / 1e9;  // times 1e-9 would make 60 s 60.00000000000001
 }
 
 inline base::Duration nanoseconds(double seconds) {

@@ -250,14 +250,16 @@ void MessageStream::arm_timer() {
 void MessageStream::on_timer(Time now) {
   if (closed_) return;
   if (lingering_) return close(refused_.get());
-  auto const give_up = [this](Errc code) {
-    reactor_.counters().timeouts.add();
-    abort(Error{code, {}, {}});
-  };
-  if (write_stuck_since_ != 0 && now >= write_stuck_since_ + options_.write_timeout)
-    return give_up(Errc::write_timeout);
-  if (options_.idle_timeout > 0 && now >= last_traffic_ + options_.idle_timeout)
-    return give_up(Errc::idle_timeout);
+  auto& counters = reactor_.counters();
+  if (write_stuck_since_ != 0 && now >= write_stuck_since_ + options_.write_timeout) {
+    counters.write_timeouts.add();
+    counters.timeouts.add();
+    return abort(Error{Errc::write_timeout, {}, {}});
+  }
+  if (options_.idle_timeout > 0 && now >= last_traffic_ + options_.idle_timeout) {
+    counters.idle_timeouts.add();
+    return abort(Error{Errc::idle_timeout, {}, {}});
+  }
   arm_timer();
 }
 

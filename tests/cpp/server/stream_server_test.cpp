@@ -202,7 +202,22 @@ TEST_P(EveryPatternOfTcp, ClosesTheIdle) {
   Client client(running.at());
   EXPECT_EQ(client.hear_end(), "reset");
   running.wait_until_closed();
+  EXPECT_EQ(running.total(&trace::LoopCounters::idle_timeouts), 1u);
+  EXPECT_EQ(running.total(&trace::LoopCounters::timeouts), 0u);
+}
+
+TEST_P(EveryPatternOfTcp, CutsOffAPeerThatTakesNothingInTime) {
+  Echo echo;
+  Running const running(GetParam(), echo, [](StreamServerOptions& options) {
+    options.stream.write_timeout = base::milliseconds(30);
+  });
+  Client taking(running.at()), client(running.at());
+  taking.say("1");
+  client.say(std::string(20'000'000, 'x'));  // until the reset
+  EXPECT_EQ(running.total(&trace::LoopCounters::write_timeouts), 1u);
   EXPECT_EQ(running.total(&trace::LoopCounters::timeouts), 1u);
+  EXPECT_EQ(running.total(&trace::LoopCounters::idle_timeouts), 0u);
+  EXPECT_EQ(taking.hear(1), "1");
 }
 
 TEST_P(EveryPatternOfTcp, DrainsIdleConnectionsAtOnce) {
