@@ -111,7 +111,12 @@ def findings() -> Iterator[Finding]:
     yield _feature("SO_REUSEPORT", _has_reuseport, "reuseport_shards needs Linux 3.9")
     yield _feature("EPOLLEXCLUSIVE", _has_epoll_exclusive, "wakeup='epoll_exclusive': Linux 4.5")
     yield _feature("eventfd", _has_eventfd, "the engine needs Linux 2.6.27 or newer")
-    yield _feature("openat2", _has_openat2, "Linux 5.6 has it; nothing needs it yet", note=True)
+    yield _feature(
+        "openat2",
+        _has_openat2,
+        "without it (Linux 5.6) static files follow no symbolic link",
+        note=True,
+    )
     yield _feature(
         "IPv6", _has_ipv6, "binding [::1] needs IPv6: enable it in the kernel", note=True
     )

@@ -7,7 +7,7 @@ from dataclasses import fields
 import millrace as mr
 import pytest
 from millrace import cli
-from millrace.limit_table import LIMIT_ROWS
+from millrace.limit_rows import LIMIT_ROWS
 from millrace.limits import OFF_AT_ZERO
 
 from tests.python.wire import Wire

@@ -11,7 +11,8 @@ from pathlib import Path
 import millrace as mr
 import pytest
 from millrace import _core, cli, monitor
-from millrace.limit_table import LIMIT_ROWS, as_markdown, as_table
+from millrace.limit_rows import LIMIT_ROWS, OTHER_LIMIT_ROWS
+from millrace.limit_table import as_markdown, as_table
 
 from tests.python.wire import Wire, eventually, get
 
@@ -93,18 +94,70 @@ TESTED = {
     "form.urlencoded_bytes": (FORMS, "test_each_limit_holds"),
 }
 
+TCP = "tests/cpp/server/stream_server_test.cpp"
+UDP = "tests/python/test_udp.py"
+
+OTHERS_TESTED = {
+    "patterns.queue.capacity": (
+        "tests/cpp/server/server_test.cpp",
+        "AServer, AnswersAFullQueueWith503AndRetryAfter",
+    ),
+    "filters.RateLimit.max_keys": (
+        "tests/cpp/server/filters/token_buckets_test.cpp",
+        "TokenBuckets, KeepTheirNumberOfKeysAndForgetTheFullest",
+    ),
+    "TcpServer.max_connections": (TCP, "EveryPatternOfTcp, ClosesTheConnectionBeyondTheLimit"),
+    "TcpServer.max_connections_per_address": (
+        "tests/python/test_tcp.py",
+        "test_a_clients_address_has_so_many_connections",
+    ),
+    "TcpServer.idle_timeout": (TCP, "EveryPatternOfTcp, ClosesTheIdle"),
+    "TcpServer.write_timeout": (TCP, "EveryPatternOfTcp, CutsOffAPeerThatTakesNothingInTime"),
+    "TcpServer.high_water_bytes": (
+        TCP,
+        "EveryPatternOfTcp, HoldsBackAPeerThatReadsNothingAndLosesNoByte",
+    ),
+    "TcpServer.handler_stuck": (
+        "tests/python/test_watchdog.py",
+        "test_a_tcp_handler_that_keeps_its_thread_is_named_with_its_peer_once",
+    ),
+    "framing.lines.max_bytes": (
+        TCP,
+        "EveryPatternOfTcp, TakesALineAtTheLimitAndEndsTheConnectionOneBeyond",
+    ),
+    "framing.length_prefixed.max_bytes": (
+        "tests/cpp/proto/framing/framing_test.cpp",
+        "LengthPrefixed, IsTakenUpToTheLimitAndRefusedOneBeyond",
+    ),
+    "UdpServer.max_bytes": (UDP, "test_a_datagram_at_the_limit_passes_and_one_beyond_is_dropped"),
+    "UdpServer.unsent_datagrams": (
+        "tests/cpp/net/datagram_socket_test.cpp",
+        "DatagramSocket, WaitsForRoomWithinItsLimitAndDropsTheRest",
+    ),
+    "UdpServer.max_calls": (UDP, "test_a_call_at_the_limit_passes_and_one_beyond_is_dropped"),
+    "UdpServer.handler_stuck": (
+        "tests/python/test_watchdog.py",
+        "test_a_udp_handler_that_keeps_its_thread_is_named_with_its_peer_once",
+    ),
+    "udp_connect.unread_datagrams": (
+        "tests/python/test_udp_client.py",
+        "test_what_waits_is_bounded_and_the_rest_dropped_and_counted",
+    ),
+}
+
 NAMES = [field.name for field in fields(mr.Limits) if field.name != "form"]
 NAMES += [f"form.{field.name}" for field in fields(mr.FormLimits) if field.name != "directory"]
 
 
-def test_every_limit_has_a_row_in_the_order_of_its_class():
+def test_every_limit_has_a_row():
     assert sorted(row.name for row in LIMIT_ROWS) == sorted(NAMES)
+    assert [row.name for row in OTHER_LIMIT_ROWS] == list(OTHERS_TESTED)
 
 
 def test_every_limit_has_a_counter_that_is_counted(serve):
     server = serve(mr.App())
     counted = set(server.stats().loops[0])
-    assert {row.counter for row in LIMIT_ROWS if row.counter} <= counted
+    assert {row.counter for row in (*LIMIT_ROWS, *OTHER_LIMIT_ROWS) if row.counter} <= counted
 
 
 def test_what_shows_their_use_is_in_a_snapshot(serve):
@@ -115,18 +168,21 @@ def test_what_shows_their_use_is_in_a_snapshot(serve):
     assert limits.keys() | forms == {row.name for row in LIMIT_ROWS} | {"form.directory"}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *OTHERS_TESTED])
 def test_every_limit_has_a_test(name):
-    path, test = TESTED[name]
+    path, test = (TESTED | OTHERS_TESTED)[name]
     text = (ROOT / path).read_text(encoding="utf-8")
     assert f"({test})" in text or f"def {test}(" in text
 
 
-def test_the_documentation_has_the_table_of_the_code():
+@pytest.mark.parametrize(
+    ("name", "rows"), [("limits", LIMIT_ROWS), ("other limits", OTHER_LIMIT_ROWS)]
+)
+def test_the_documentation_has_the_table_of_the_code(name, rows):
     text = (ROOT / "docs" / "limits.md").read_text(encoding="utf-8")
-    found = re.search(r"<!-- limits: begin -->\n(.*?)<!-- limits: end -->", text, re.S)
+    found = re.search(rf"<!-- {name}: begin -->\n(.*?)<!-- {name}: end -->", text, re.S)
     assert found is not None
-    assert found[1] == as_markdown()
+    assert found[1] == as_markdown(rows)
 
 
 def test_security_says_what_each_limit_protects():
@@ -137,7 +193,7 @@ def test_security_says_what_each_limit_protects():
 def test_doctor_prints_all_of_them(capsys):
     assert cli.main(["doctor", "--limits"]) == 0
     shown = capsys.readouterr().out
-    for row in LIMIT_ROWS:
+    for row in (*LIMIT_ROWS, *OTHER_LIMIT_ROWS):
         assert re.search(rf"^  {row.name} .* {row.counter or '-'} ", shown, re.M)
     assert "32 KiB" in shown
 
