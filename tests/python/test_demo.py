@@ -134,7 +134,8 @@ def test_sleeps_follow_from_who_has_to_wait():
     assert of["first_waiting", "wait"].low == 1.25  # one loop of four has a single client
     # With all cores busy that client may be as quick as two.
     assert (of["first_waiting", "cpu"].low, of["first_waiting", "cpu"].high) == (0, 0.25)
-    assert (of["queue", "cpu"].low, of["queue", "cpu"].high) == (0.5, 2)
+    # The loop twice, and a worker once, where another one has the GIL.
+    assert (of["queue", "cpu"].low, of["queue", "cpu"].high) == (0.5, 3)
 
 
 # --- verdicts ------------------------------------------------------------------------------------
