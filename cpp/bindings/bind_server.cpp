@@ -134,6 +134,9 @@ void bind_options(py::module_& module) {
           "max_connection_age", [](const Options& one) { return seconds(one.connection.max_age); },
           [](Options& one, double value) { one.connection.max_age = nanoseconds(value); })
       .def_property(
+          "body_ahead_bytes", [](const Options& one) { return one.connection.body_ahead_bytes; },
+          [](Options& one, std::size_t value) { one.connection.body_ahead_bytes = value; })
+      .def_property(
           "min_response_rate",
           [](const Options& one) { return one.connection.pump.min_response_rate; },
           [](Options& one, std::size_t value) { one.connection.pump.min_response_rate = value; })

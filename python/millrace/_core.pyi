@@ -68,6 +68,7 @@ class ServerOptions:
     min_response_rate: int  # bytes per second; 0: none
     body_memory: int
     body_memory_high_water: float  # share of body_memory
+    body_ahead_bytes: int
     max_in_flight: int
     adaptive_in_flight: bool
     queue_requests: int

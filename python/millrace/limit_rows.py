@@ -54,6 +54,9 @@ LIMIT_ROWS = (
     LimitRow("body_memory_high_water", "share", "of `body_memory`: bodies that have begun find as "
              "much again to end in", "a body not begun waits unread, `queue_timeout` at most",
              "bodies_paused", "bodies_waiting"),
+    LimitRow("body_ahead_bytes", "bytes", "of a body that its handler reads as it comes: twice "
+             "what a loop reads at once, so that a read is taken whole while another waits",
+             "nothing more is read from its client", "bodies_held_back"),
     LimitRow("body_codings", "count", "`gzip, br` has no use, and multiplies what a few bytes can "
              "become", "415", "codings_refused"),
     LimitRow("body_ratio", "count", "text becomes 3 to 20 times larger, zeros 1,000 times",

@@ -46,6 +46,9 @@ class Limits:
         Share of ``body_memory`` above which no further body is read: its client is held back by
         TCP, at most for ``queue_timeout``, then it is 503. Those that have begun go on. 1: none
         waits.
+    body_ahead_bytes:
+        Of a body that its handler reads as it comes, what may wait for it; then nothing more is
+        read from the client, but for what one read (256 KiB at most) had brought already.
     chunk_line_bytes, trailer_bytes:
         A chunk's size line; the fields after a chunked body.
     discard_bytes:
@@ -111,6 +114,7 @@ class Limits:
     body_ratio_from_bytes: int | str = _SERVER.body_ratio_from_bytes
     body_memory: int | str = _SERVER.body_memory
     body_memory_high_water: float | str = _SERVER.body_memory_high_water
+    body_ahead_bytes: int | str = _SERVER.body_ahead_bytes
     chunk_line_bytes: int | str = _HTTP.chunk_line_bytes
     trailer_bytes: int | str = _HTTP.trailer_bytes
     discard_bytes: int | str = _HTTP.discard_bytes

@@ -36,6 +36,10 @@ TESTED = {
     "body_bytes": (HTTP1, "test_a_body_read_as_a_whole_has_a_limit"),
     "body_memory": (OVERLOAD, "test_whole_bodies_have_a_limit_together"),
     "body_memory_high_water": (OVERLOAD, "test_a_body_is_not_begun_above_the_mark"),
+    "body_ahead_bytes": (
+        "tests/cpp/conn/toy_protocol_test.cpp",
+        "OneConnection, HoldsOfABodyWhatMayBeAheadOfItsReaderAndNoByteMore",
+    ),
     "body_codings": (CODED, "test_several_codings_are_undone_up_to_their_limit"),
     "body_ratio": (CODED, "test_the_ratio_is_a_limit"),
     "body_ratio_from_bytes": (CODED, "test_the_ratio_is_a_limit"),

@@ -207,3 +207,18 @@ class Dripping:
     def __exit__(self, *error):
         self._stop.set()
         self._thread.join()
+
+
+# --- how far a body may be ahead of its reader ----------------------------------------------------
+
+
+@pytest.mark.parametrize("most", [1000, "512KiB"])
+def test_a_body_waits_for_its_reader_and_arrives_whole(serve, app, pattern, most):
+    server = serve(app, pattern=pattern, limits=mr.Limits(body_ahead_bytes=most))
+    with Wire(server) as wire:
+        assert wire.ask("POST", "/stream", body=bytes(100_000)).text == "100000"
+    eventually(lambda: total(server, "requests") == 1)
+    if most == 1000:  # it may come in pieces of its own, too
+        eventually(lambda: 10 <= total(server, "bodies_held_back") <= 100)
+    else:
+        assert total(server, "bodies_held_back") == 0

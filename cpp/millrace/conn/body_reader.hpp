@@ -8,7 +8,6 @@
 
 #include "millrace/base/bytes.hpp"
 #include "millrace/base/error.hpp"
-#include "millrace/base/read_piece.hpp"
 #include "millrace/proto/http/fields.hpp"
 
 namespace millrace::conn {
@@ -17,9 +16,6 @@ namespace millrace::conn {
 // granted.
 class BodyReader {
  public:
-  // Bytes that may be under way to a reader who has not asked yet. Twice what a loop reads at once:
-  // while one read waits for its reader the next can be taken whole, and is not cut and kept aside.
-  static constexpr std::size_t window_bytes = 2 * base::PiecePool::piece_bytes;
   // Of a body in a coding, decoded ahead of its reader. Decoding goes in small steps, so more would
   // save nothing.
   static constexpr std::size_t decoded_ahead_bytes = 128 * 1024;

@@ -237,11 +237,13 @@ void ServerConnection::take_data(Exchange& exchange, base::Bytes bytes) {
     return;
   }
   exchange.body.put(std::move(bytes));
-  if (exchange.body_mode_ != Exchange::BodyMode::collecting) {
-    tell_of_body(exchange);
-  } else if (may_hold(exchange)) {
-    grant_credit(exchange);
+  if (exchange.body_mode_ == Exchange::BodyMode::collecting) {
+    if (may_hold(exchange)) grant_credit(exchange);
+    return;
   }
+  if (exchange.body.received() == exchange.credited_)
+    pump_.reactor().counters().bodies_held_back.add();
+  tell_of_body(exchange);
 }
 
 // Whether what has come of a buffered body may stay; if not, its exchange has been answered.
@@ -318,11 +320,11 @@ void ServerConnection::grant_credit(Exchange& exchange) {
   if (closed_ || exchange.broken_ || body.has_ended() || body.has_failed()) return;
   std::size_t credit = 0;
   if (exchange.credited_ == 0) {
-    credit = BodyReader::window_bytes;
+    credit = options_.body_ahead_bytes;
   } else if (exchange.decoding_) {
     credit = exchange.decoding_->take_credit_due();
   } else if (exchange.body_mode_ == Exchange::BodyMode::collecting) {
-    credit = exchange.body.received() + BodyReader::window_bytes - exchange.credited_;
+    credit = exchange.body.received() + options_.body_ahead_bytes - exchange.credited_;
   } else {
     credit = exchange.body.take_credit_due();
   }

@@ -1,6 +1,7 @@
 // The server's side of a connection: turns a codec's events into exchanges and their answers into
 // parts.
 #pragma once
+#include "millrace/base/read_piece.hpp"
 #include "millrace/conn/connection_report.hpp"
 #include "millrace/conn/exchange.hpp"
 #include "millrace/conn/stream_pump.hpp"
@@ -20,6 +21,10 @@ struct ServerConnectionOptions {
   // The same of its age, at its next request: idle ones end by their own timeout. Long-lived
   // clients find new addresses and workers within the hour, which is also nginx's; 0: any age.
   base::Duration max_age = base::seconds(3600);
+  // Of a body that its handler reads as it comes: what may be there before it is asked for. Twice
+  // what a loop reads at once: while one read waits for its reader the next can be taken whole, and
+  // is not cut and kept aside.
+  std::size_t body_ahead_bytes = 2 * base::PiecePool::piece_bytes;
 };
 
 // A request whose answer has not left in full.

@@ -4,14 +4,8 @@
 #include <limits>
 
 namespace millrace::server {
-namespace {
 
 using conn::Exchange;
-
-// What a body may send before anybody has looked at it.
-constexpr std::size_t promise = conn::BodyReader::window_bytes;
-
-}  // namespace
 
 bool BodyMemory::is_above_mark() const {
   return held_.load() + promised_.load() > options_.high_water_bytes;
@@ -46,17 +40,17 @@ void BodyMemory::leave(Exchange& exchange) {
 
 bool BodyMemory::take_place() {
   if (is_above_mark()) return false;
-  promised_.fetch_add(promise);
+  promised_.fetch_add(options_.promise);
   return true;
 }
 
 void BodyMemory::return_place() {
-  promised_.fetch_sub(promise);
+  promised_.fetch_sub(options_.promise);
   line_.advance();
 }
 
 void BodyMemory::on_turn(Exchange& exchange) {
-  exchange.promised = promise;
+  exchange.promised = options_.promise;
   begin_(exchange);
 }
 

@@ -11,6 +11,7 @@ namespace millrace::server {
 struct BodyMemoryOptions {
   std::size_t most = 0;              // bytes
   std::size_t high_water_bytes = 0;  // above them no body is begun
+  std::size_t promise = 0;           // what a body may send before anybody has looked at it
   base::Duration patience = 0;       // of a request whose body is not begun
 };
 

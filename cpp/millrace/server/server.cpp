@@ -38,6 +38,7 @@ Server::Server(Options options, Router router, LoopRunner* runner, exec::WorkerG
       body_memory_(
           {.most = options_.body_memory,
            .high_water_bytes = share_of(options_.body_memory, options_.body_memory_high_water),
+           .promise = options_.connection.body_ahead_bytes,
            .patience = options_.admission.queue_timeout},
           [this](Exchange& exchange) { begin_body(exchange); },
           [this](Exchange& exchange) { answer_overloaded(exchange); }) {

@@ -84,6 +84,8 @@ inline constexpr std::array loop_counter_rows{
                "Connections closed that brought no request for a while."},
     CounterRow{"outputs_held_back", &LoopCounters::outputs_held_back,
                "Times a slow client's answer was held back until it had taken some."},
+    CounterRow{"bodies_held_back", &LoopCounters::bodies_held_back,
+               "Times a body was as far ahead of its reader as it may be, and had to wait."},
     CounterRow{"answers_compressed", &LoopCounters::answers_compressed,
                "Answers that the filter of that name compressed."},
     CounterRow{"compression_bytes_in", &LoopCounters::compression_bytes_in,

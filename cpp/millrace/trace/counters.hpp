@@ -60,6 +60,7 @@ struct LoopCounters {
   Counter write_timeouts;           // of these: the answer was not taken, or too slowly
   Counter idle_timeouts;            // connections without a request that were closed
   Counter outputs_held_back;        // times an answer's writer was asked to wait for a slow client
+  Counter bodies_held_back;         // times a body was as far ahead of its reader as it may be
   Counter answers_compressed;       // by us
   Counter compression_bytes_in;     // what was compressed
   Counter compression_bytes_out;    // and what that became

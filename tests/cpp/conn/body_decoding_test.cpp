@@ -138,7 +138,7 @@ TEST_F(CodedBody, GoesOnWhereInputDecodesToNothing) {
   auto const member = encoded("", Coding::gzip);
   std::string members;
   for (int i = 0; i < 80'000; ++i) members += member;
-  ASSERT_GT(members.size(), 3 * BodyReader::window_bytes);
+  ASSERT_GT(members.size(), 3 * options.body_ahead_bytes);
   peer->says(post(members + encoded("the end", Coding::gzip)));
   auto const piece = read_on();
   ASSERT_TRUE(piece) << piece.error().message();

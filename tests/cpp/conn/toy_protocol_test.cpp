@@ -48,6 +48,30 @@ TEST_F(OneConnection, AnswersTwoStreamsInTheOrderTheHandlersChoose) {
   EXPECT_EQ(sink.requests, 2);
 }
 
+TEST_F(OneConnection, HoldsOfABodyWhatMayBeAheadOfItsReaderAndNoByteMore) {
+  options.body_ahead_bytes = 1000;
+  Exchange* open = nullptr;
+  service.exchange = [&](Exchange& x) {
+    open = &x;
+    x.stream_body();
+  };
+  serve(std::make_unique<toy::Codec>());
+  auto const held_back = [this] { return reactor.counters().bodies_held_back.get(); };
+  peer->says("H1 /slow\n");
+  peer->says(frame(1, std::string(999, 'x')));
+  EXPECT_EQ(held_back(), 0u);
+  peer->says(frame(1, "x"));
+  EXPECT_EQ(held_back(), 1u);
+  peer->says(frame(1, "y"));
+  EXPECT_EQ(open->body.received(), 1000u);
+  std::string text;
+  read_all(*open, text);
+  peer->settle();
+  read_all(*open, text);
+  EXPECT_EQ(text, std::string(1000, 'x') + 'y');
+  open->reply({}, {});
+}
+
 TEST_F(OneConnection, OneBodyStallsForWantOfCreditWhileTheOtherFlows) {
   std::vector<Exchange*> open;
   std::string second;
@@ -62,13 +86,13 @@ TEST_F(OneConnection, OneBodyStallsForWantOfCreditWhileTheOtherFlows) {
   open[1]->observe(&flows);
   read_all(*open[1], second);  // waits: from now on the observer reads
 
-  std::string const large(BodyReader::window_bytes + 1000, 'x');
+  std::string const large(options.body_ahead_bytes + 1000, 'x');
   peer->says(frame(1, large));
-  EXPECT_EQ(open[0]->body.received(), BodyReader::window_bytes)
+  EXPECT_EQ(open[0]->body.received(), options.body_ahead_bytes)
       << "no more than its credit, since nobody reads";
   for (int i = 0; i < 4; ++i) peer->says(frame(2, std::string(50'000, static_cast<char>('a' + i))));
   EXPECT_EQ(second.size(), 200'000u) << "the other stream is not held up";
-  EXPECT_EQ(open[0]->body.received(), BodyReader::window_bytes);
+  EXPECT_EQ(open[0]->body.received(), options.body_ahead_bytes);
 
   std::string first;
   read_all(*open[0], first);

@@ -332,7 +332,7 @@ TEST(AServer, HoldsSoMuchOfAllBodiesTogether) {
 }
 
 TEST_P(EveryPattern, BeginsWaitingBodiesAsFarAsTheirFirstBytesFitBelowTheMark) {
-  constexpr auto window = conn::BodyReader::window_bytes, mark = 4 * window;
+  constexpr auto window = conn::ServerConnectionOptions{}.body_ahead_bytes, mark = 4 * window;
   Running const running(GetParam(), [](Options& o) {
     o.body_memory = 2 * mark;
     o.admission.queue_timeout = base::seconds(60);
