@@ -68,6 +68,9 @@ class KeepAliveLoad:
                 failure, text = client.ask(mark)
                 with self._lock:
                     self._count(mark, failure, text)
+                # It is there to lose answers, not to keep the main threads of both processes
+                # waiting for their interpreter locks.
+                self._stop.wait(0.001)
         for client in clients:
             client.leave()
 

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import millrace as mr
@@ -35,7 +36,9 @@ def manager(request, tmp_path):
 
 def next_message(heard, key):
     """The next message with this variable, as a dict."""
+    deadline = time.monotonic() + PATIENCE_S
     while True:
+        assert time.monotonic() < deadline, f"no {key}, only signs of life"
         lines = heard.recv(4096).decode().split("\n")
         message = dict(line.split("=", 1) for line in lines)
         if key in message:

@@ -9,15 +9,17 @@ import signal
 import socket
 import stat
 import sys
+import threading
 from contextlib import contextmanager
 
 import millrace as mr
 import pytest
+from millrace.supervisor.steering import Steering
 
 from tests.python.keep_alive import KeepAliveLoad
 from tests.python.test_process import ask, needs_root
 from tests.python.test_processes_from_outside import APP, Address, ended_well, is_gone
-from tests.python.wire import eventually, get
+from tests.python.wire import Signal, eventually, get
 
 
 def as_flag(pattern):
@@ -188,3 +190,57 @@ def test_a_server_of_a_reloader_leaves_the_signal_alone(script, tmp_path):
         os.kill(one, signal.SIGUSR2)
     assert get(address, "/pid").text == f"{server} {reloader}"
     ended_well(program)
+
+
+# --- one after the other --------------------------------------------------------------------------
+
+
+class Steered:
+    """A server that is rolled, and a notifier: both wait where they are told to."""
+
+    pattern = mr.patterns.multi_process(2)
+    urls = ("http://a",)
+
+    def __init__(self, *, waits_in: str) -> None:
+        self.rolls = 0
+        self.is_there, self.go_on = Signal(), Signal()
+        self._waits_in = waits_in
+
+    def _come_to(self, place: str) -> None:
+        if place == self._waits_in and not self.is_there.is_set():
+            self.is_there.set()
+            self.go_on.expect()
+
+    def roll(self) -> None:
+        self._come_to("roll")
+        self.rolls += 1
+
+    def reloading(self) -> None:
+        pass
+
+    def ready(self, status: str) -> None:
+        self._come_to("ready")
+
+
+def test_a_signal_during_a_roll_is_ignored_and_said(caplog):
+    steered = Steered(waits_in="roll")
+    steering = Steering(steered, steered, lambda: None)
+    steering.act(signal.SIGHUP)
+    steered.is_there.expect()
+    steering.act(signal.SIGHUP)
+    assert "another roll or hand-over is under way: the signal is ignored" in caplog.text
+    steered.go_on.set()
+    eventually(lambda: steered.rolls == 1)
+
+
+def test_who_hears_that_a_roll_is_done_may_ask_for_the_next_at_once(caplog):
+    steered = Steered(waits_in="ready")
+    steering = Steering(steered, steered, lambda: None)
+    steering.act(signal.SIGHUP)
+    steered.is_there.expect()
+    next_one = threading.Thread(target=steering.act, args=(signal.SIGHUP,))
+    next_one.start()
+    steered.go_on.set()
+    next_one.join()
+    eventually(lambda: steered.rolls == 2)
+    assert "ignored" not in caplog.text

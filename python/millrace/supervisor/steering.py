@@ -40,7 +40,8 @@ class Steering:
         self._server = server
         self._notifier = notifier
         self._time_to_stop = server._when_failed = time_to_stop
-        self._busy = threading.Lock()
+        self._is_busy = threading.Event()
+        self._thread: threading.Thread | None = None
         self._handing_over: threading.Thread | None = None
         self._is_stopping = threading.Event()
         self.numbers = Steering.signals(server)
@@ -53,12 +54,19 @@ class Steering:
         return [*rolled, signal.SIGUSR2]
 
     def act(self, number: int) -> None:
-        """Do what a signal says; where another one is being followed, say that it is ignored."""
-        if not self._busy.acquire(blocking=False):
+        """Do what a signal says; where another one is being followed, say that it is ignored.
+
+        Called by one thread only.
+        """
+        if self._is_busy.is_set():
             _log.warning("another roll or hand-over is under way: the signal is ignored")
             return
+        if self._thread is not None:
+            self._thread.join()  # it only tells that it is done
+        self._is_busy.set()
         work = self._roll if number == signal.SIGHUP else self._succeed
         thread = threading.Thread(target=self._alone, args=(work,), name="millrace-steering")
+        self._thread = thread
         self._handing_over = None if number == signal.SIGHUP else thread
         thread.start()
 
@@ -76,7 +84,7 @@ class Steering:
             who = "workers serve" if signal.SIGHUP in self.numbers else "process serves"
             _log.error("%s; the old %s on", error, who)
         finally:
-            self._busy.release()
+            self._is_busy.clear()
 
     def _roll(self) -> None:
         _log.info("SIGHUP: new workers take over, one by one")
@@ -84,6 +92,7 @@ class Steering:
         try:
             self._server.roll()
         finally:
+            self._is_busy.clear()  # first: who hears that it is done may ask for more at once
             self._notifier.ready(f"serving on {', '.join(self._server.urls)}")
         _log.info("all workers are new")
 
