@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import millrace as mr
 import pytest
 from millrace import patterns
+from millrace.lab.work import Price, Work, native_work
 
 from tests.python.wire import PATIENCE_S, Signal, Wire, eventually, get, request
 
@@ -180,20 +181,22 @@ def test_the_queue_counts(serve, app):
     assert queue["refused"] == 0
 
 
-def test_native_routes_need_no_gil(serve, pattern, tmp_path):
+def test_native_routes_need_no_gil(serve, pattern):
     """Another process is served while this one holds the interpreter's lock in C."""
     app = mr.App()
-    app.respond("/native", "native")
+    app.respond("/native", "done")
+    native_work(app, "/work", Work("none", "does nothing", Price()))  # runs where functions do
     server = serve(app, pattern=pattern)
     read_end, write_end = os.pipe()
     program = (
         "import os, sys, urllib.request\n"
         "url, done = sys.argv[1], int(sys.argv[2])\n"
-        "assert all(urllib.request.urlopen(url).read() == b'native' for _ in range(50))\n"
+        "for path in ['/native', '/work'] * 25:\n"
+        "    assert urllib.request.urlopen(url + path).read() == b'done'\n"
         "os.write(done, b'x')\n"
     )
     client = subprocess.Popen(
-        [sys.executable, "-c", program, server.url + "/native", str(write_end)],
+        [sys.executable, "-c", program, server.url, str(write_end)],
         pass_fds=[write_end],
         env={**os.environ, "PYTHONMALLOC": "pymalloc", "LD_PRELOAD": ""},
     )

@@ -128,6 +128,7 @@ base::Result<std::unique_ptr<Engine>> Engine::make(server::Options options,
     made.push_back(recorder.get());
     return recorder;
   };
+  parts->set_worker_guard();
   auto http =
       std::make_unique<server::Server>(std::move(options), std::move(router), &parts->runner,
                                        &parts->worker_guard, make_sink, std::move(*filters));
@@ -160,6 +161,7 @@ base::Result<std::unique_ptr<Engine>> Engine::make_stream(server::StreamServerOp
   } else {
     parts->stream_handler = std::make_unique<server::Echo>();
   }
+  parts->set_worker_guard();
   auto server = std::make_unique<server::StreamServer>(std::move(options), *parts->stream_handler,
                                                        &parts->runner, &parts->worker_guard);
   auto* const served = server.get();
@@ -191,6 +193,7 @@ base::Result<std::unique_ptr<Engine>> Engine::make_datagram(server::DatagramServ
   } else {
     parts->datagram_handler = std::make_unique<server::DatagramEcho>();
   }
+  parts->set_worker_guard();
   parts->datagrams = std::make_unique<server::DatagramServer>(
       std::move(options), *parts->datagram_handler, &parts->runner, &parts->worker_guard);
   parts->server = parts->datagrams.get();
@@ -242,7 +245,7 @@ base::Status Engine::run_loops() {
   auto& p = *parts_;
   if (p.has_coroutines && !p.need_asyncio()) return {};
   bool const python = p.has_functions && p.runs_handlers_on_loops();
-  p.runner.set(python ? LoopRunner::Runs::python : LoopRunner::Runs::native,
+  p.runner.set(python ? Runs::python : Runs::native,
                p.asyncio_is_alone ? nullptr : p.asyncio.get());
   p.is_running = true;
   p.name_target();

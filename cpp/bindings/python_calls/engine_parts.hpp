@@ -46,6 +46,8 @@ struct Engine::Parts {
     tenant = std::move(made);
     server = &tenant->host();
   }
+  // Before the server is made, as that starts its workers.
+  void set_worker_guard() { worker_guard.set(has_functions ? Runs::python : Runs::native); }
   void name_target();
   void watch_handlers();
   base::Status add(const RouteRow& row, server::Router& router, MakeHandler make_other);

@@ -67,10 +67,14 @@ void WorkerGuard::thread_begins() {
   mark_thread_of(engine_);
   belong_to(interpreter_, state_);
   threads_.add();
-  workers_state = std::make_unique<ThreadState>(interpreter_);
+  if (runs_ == Runs::python) workers_state = std::make_unique<ThreadState>(interpreter_);
 }
-void WorkerGuard::enter() { workers_state->take(); }
-void WorkerGuard::leave() { workers_state->give(); }
+void WorkerGuard::enter() {
+  if (workers_state) workers_state->take();
+}
+void WorkerGuard::leave() {
+  if (workers_state) workers_state->give();
+}
 void WorkerGuard::thread_ends() { workers_state.reset(); }
 
 }  // namespace millrace::python

@@ -35,11 +35,13 @@ class ThreadList {
 bool is_thread_of(const void* engine);
 void mark_thread_of(const void* engine);
 
+// What a thread of ours runs: one that runs Python has a state of its own and takes the GIL.
+enum class Runs : std::uint8_t { native, python };
+
 // Loops that run handlers hold the GIL except while they wait; loop 0 carries asyncio where it is
 // told to. Purely native loops never touch Python.
 class LoopRunner final : public server::LoopRunner {
  public:
-  enum class Runs : std::uint8_t { native, python };
   LoopRunner(const void* engine, std::size_t loops)
       : engine_(engine),
         interpreter_(PyInterpreterState_Get()),
@@ -65,11 +67,15 @@ class LoopRunner final : public server::LoopRunner {
   std::vector<std::atomic<int>> ids_;
 };
 
-// A worker holds the GIL from its first request until the queue is empty.
+// A worker holds the GIL from its first request until the queue is empty, where any handler is
+// Python.
 class WorkerGuard final : public exec::WorkerGuard {
  public:
   explicit WorkerGuard(const void* engine)
       : engine_(engine), interpreter_(PyInterpreterState_Get()), state_(interpreter_state()) {}
+
+  // Before the workers start.
+  void set(Runs runs) { runs_ = runs; }
   void thread_begins() override;
   void enter() override;
   void leave() override;
@@ -80,6 +86,7 @@ class WorkerGuard final : public exec::WorkerGuard {
   const void* engine_;
   PyInterpreterState* interpreter_;
   InterpreterState& state_;
+  Runs runs_ = Runs::native;
   ThreadList threads_;
 };
 

@@ -329,15 +329,13 @@ def _sleeps(setup: Setup, counts: Sequence[int]) -> Prediction | None:
     there, and one that owns a single connection sleeps until its client's next. With a queue, the
     loop sleeps before each request and before each answer that comes home, unless up to ``workers``
     of them arrive together; the workers never find the queue empty. Several Python threads that
-    wait may each sleep once more, for the GIL, when they go on; so may workers behind a queue with
-    a native handler, which hold the GIL between two of its calls. Python threads that compute do so
-    as often as the switch interval and their number bring about: no closed form.
+    wait may each sleep once more, for the GIL, when they go on. Those that compute do so as often
+    as the switch interval and their number bring about: no closed form.
     """
     if _shares_a_lock(setup):
         return None
     handler = 1.0 if setup.work.usual.wait else 0.0
-    takes_lock = setup.has_queue or setup.handler == Runs.PYTHON
-    lock = 1.0 if takes_lock and setup.threads > 1 else 0.0
+    lock = 1.0 if setup.handler == Runs.PYTHON and setup.threads > 1 else 0.0
     if setup.has_queue:
         low, high = handler + 2 / setup.threads, handler + 2.0 + lock
         return Prediction(low, high, "handler + loop's two waits", absolute=SLEEPS_SLACK)
