@@ -21,6 +21,29 @@ _log = logging.getLogger("millrace.error")
 _START_TIMEOUT_S = 60.0
 
 
+class _Following(threading.Thread):
+    """Follows one signal; only tells of it once it ``is_done``.
+
+    Who is told may ask for more at once.
+    """
+
+    def __init__(
+        self, number: int, follow: Callable[[int], None], tell: Callable[[int], None]
+    ) -> None:
+        super().__init__(name="millrace-steering")
+        self.number = number
+        self.is_done = threading.Event()
+        self._follow, self._tell = follow, tell
+
+    def run(self) -> None:
+        """Do what the signal says, and tell."""
+        try:
+            self._follow(self.number)
+        finally:
+            self.is_done.set()
+            self._tell(self.number)
+
+
 class Steering:
     """SIGHUP rolls the workers, SIGUSR2 lets a new process take over; each on its own thread.
 
@@ -40,9 +63,7 @@ class Steering:
         self._server = server
         self._notifier = notifier
         self._time_to_stop = server._when_failed = time_to_stop
-        self._is_busy = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._handing_over: threading.Thread | None = None
+        self._following: _Following | None = None  # the last signal's
         self._is_stopping = threading.Event()
         self.numbers = Steering.signals(server)
         self.has_successor = False
@@ -58,42 +79,39 @@ class Steering:
 
         Called by one thread only.
         """
-        if self._is_busy.is_set():
-            _log.warning("another roll or hand-over is under way: the signal is ignored")
-            return
-        if self._thread is not None:
-            self._thread.join()  # it only tells that it is done
-        self._is_busy.set()
-        work = self._roll if number == signal.SIGHUP else self._succeed
-        thread = threading.Thread(target=self._alone, args=(work,), name="millrace-steering")
-        self._thread = thread
-        self._handing_over = None if number == signal.SIGHUP else thread
-        thread.start()
+        if self._following is not None:
+            if not self._following.is_done.is_set():
+                _log.warning("another roll or hand-over is under way: the signal is ignored")
+                return
+            self._following.join()
+        self._following = _Following(number, self._follow, self._tell)
+        self._following.start()
 
     def stop(self) -> None:
         """Hand over no more: a successor serves when this returns, or is gone. Before the server
         stops, as it closes what would be handed over."""
         self._is_stopping.set()
-        if self._handing_over is not None:
-            self._handing_over.join()
+        if self._following is not None and self._following.number == signal.SIGUSR2:
+            self._following.join()
 
-    def _alone(self, work: Callable[[], None]) -> None:
+    def _follow(self, number: int) -> None:
         try:
-            work()
+            if number == signal.SIGHUP:
+                self._roll()
+            else:
+                self._succeed()
         except (WorkerFailed, RuntimeError, OSError) as error:
             who = "workers serve" if signal.SIGHUP in self.numbers else "process serves"
             _log.error("%s; the old %s on", error, who)
-        finally:
-            self._is_busy.clear()
+
+    def _tell(self, number: int) -> None:
+        if number == signal.SIGHUP:
+            self._notifier.ready(f"serving on {', '.join(self._server.urls)}")
 
     def _roll(self) -> None:
         _log.info("SIGHUP: new workers take over, one by one")
         self._notifier.reloading()
-        try:
-            self._server.roll()
-        finally:
-            self._is_busy.clear()  # first: who hears that it is done may ask for more at once
-            self._notifier.ready(f"serving on {', '.join(self._server.urls)}")
+        self._server.roll()
         _log.info("all workers are new")
 
     def _succeed(self) -> None:
