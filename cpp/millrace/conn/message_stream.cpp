@@ -4,6 +4,8 @@
 #include <limits>
 #include <utility>
 
+#include "millrace/conn/failure_counts.hpp"
+
 namespace millrace::conn {
 
 using base::ByteView;
@@ -126,7 +128,7 @@ void MessageStream::on_error(Error error, Time) { close(&error); }
 // What was refused is said to the peer by the end of our side, behind what it is owed. Until then
 // nothing is read, so that it cannot send without a bound.
 void MessageStream::refuse(Error error) {
-  reactor_.counters().protocol_errors.add();
+  count_failure(reactor_.counters(), error.code);
   refused_ = std::make_unique<Error>(std::move(error));
   set_reading(false);
   sink_.on_refused(*refused_);
@@ -250,14 +252,12 @@ void MessageStream::arm_timer() {
 void MessageStream::on_timer(Time now) {
   if (closed_) return;
   if (lingering_) return close(refused_.get());
-  auto& counters = reactor_.counters();
   if (write_stuck_since_ != 0 && now >= write_stuck_since_ + options_.write_timeout) {
-    counters.write_timeouts.add();
-    counters.timeouts.add();
+    count_failure(reactor_.counters(), Errc::write_timeout);
     return abort(Error{Errc::write_timeout, {}, {}});
   }
   if (options_.idle_timeout > 0 && now >= last_traffic_ + options_.idle_timeout) {
-    counters.idle_timeouts.add();
+    count_failure(reactor_.counters(), Errc::idle_timeout);
     return abort(Error{Errc::idle_timeout, {}, {}});
   }
   arm_timer();

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "millrace/conn/failure_counts.hpp"
 #include "millrace/proto/http/status.hpp"
 
 namespace millrace::conn {
@@ -128,10 +129,7 @@ ServerConnection::~ServerConnection() = default;
 
 void ServerConnection::on_closed(const Error* why) {
   closed_ = true;
-  if (why && why->code == Errc::write_timeout) {
-    pump_.reactor().counters().write_timeouts.add();
-    pump_.reactor().counters().timeouts.add();
-  }
+  if (why && why->code == Errc::write_timeout) count_failure(pump_.reactor().counters(), why->code);
   (previous_ ? previous_->next_ : set_.first_) = next_;
   if (next_) next_->previous_ = previous_;
   --set_.size_;
@@ -350,32 +348,8 @@ bool ServerConnection::on_peer_ended() {
 }
 
 void ServerConnection::on_failure(const Error& error) {
-  count(error.code);
+  count_failure(pump_.reactor().counters(), error.code);
   break_off_all(error);
-}
-
-void ServerConnection::count(Errc code) {
-  auto& counters = pump_.reactor().counters();
-  switch (code) {
-    case Errc::idle_timeout:
-      counters.idle_timeouts.add();  // the ordinary end of a kept connection, and no failure
-      return;
-    case Errc::header_timeout:
-      counters.header_timeouts.add();
-      counters.timeouts.add();
-      return;
-    case Errc::body_timeout:
-      counters.body_timeouts.add();
-      counters.timeouts.add();
-      return;
-    case Errc::target_too_long:
-    case Errc::head_too_large:
-    case Errc::too_many_fields:
-      counters.heads_too_large.add();
-      [[fallthrough]];
-    default:
-      counters.protocol_errors.add();
-  }
 }
 
 void ServerConnection::on_hand_over() {

@@ -85,7 +85,6 @@ class ServerConnection final : public PumpOwner {
   void take_refusal(http::StreamId stream, http::Refused refused);
   void record_refusal(base::Time written);
   void retire_if_worn();
-  void count(base::Errc code);
   void list_open(std::vector<OpenRequest>& into) const;
   ConnectionReport report() const;
   Exchange* find(http::StreamId stream);
