@@ -26,13 +26,15 @@ for target in "${targets[@]}"; do
   dictionary=()
   [ ! -f "tests/fuzz/$name.dict" ] || dictionary=(-dict="tests/fuzz/$name.dict")
 
-  echo "fuzz: $name on $(find "$kept" -type f | wc -l) kept inputs, $*"
   # A seed, and inputs in an order that no file system decides, make a bounded run repeatable. The
   # memory limit is part of the test: whatever grows from network input has a limit of its own, far
   # below this one.
-  find "$kept" -type f | LC_ALL=C sort | paste -sd, >"$found/$name.inputs"
+  mapfile -t inputs < <(find "$kept" -type f | LC_ALL=C sort)
+  (IFS=, && echo "${inputs[*]}") >"$found/$name.inputs"
+  echo "fuzz: $name on ${#inputs[@]} kept inputs, $*"
   "${fixed[@]}" "$target" -seed=1 -seed_inputs=@"$found/$name.inputs" -timeout=10 \
-    -rss_limit_mb=512 -print_final_stats=1 -artifact_prefix="$found/$name-" "${dictionary[@]}" "$@" "$fresh" 2>"$found/$name.log" ||
+    -rss_limit_mb=512 -print_final_stats=1 -artifact_prefix="$found/$name-" \
+    "${dictionary[@]}" "$@" "$fresh" 2>"$found/$name.log" ||
     { tail -n 60 "$found/$name.log" >&2; exit 1; }
   grep -E '^stat::number_of_executed_units|^Done ' "$found/$name.log"
 done
