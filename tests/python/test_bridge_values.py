@@ -45,6 +45,17 @@ def test_text_is_written_as_json_writes_it(value):
     assert ours == text.replace("\\b", "\\u0008").replace("\\f", "\\u000c")
 
 
+@pytest.mark.parametrize(
+    "odd", ['"', "\\", "\n", "\x00", "\x1f", "\x7f", "ä", "\x1f\x1f", 'a"\x01']
+)
+def test_text_is_escaped_wherever_it_has_to_be(odd):
+    for before in range(18):
+        for behind in range(18):
+            text = "p" * before + odd + "p" * behind
+            written = _core.encode_json(text).decode()
+            assert written == json.dumps(text, ensure_ascii=False)
+
+
 class Text(str):
     pass
 

@@ -342,8 +342,9 @@ bool extend_headers(HeadersObject* headers, PyObject* source) {
 
 bool equal_names(std::string_view a, std::string_view b) {
   auto const lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
-                                            [&](char x, char y) { return lower(x) == lower(y); });
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [&](char x, char y) {
+           return x == y || lower(x) == lower(y);
+         });
 }
 
 std::string_view field_bytes(PyObject* str, Ref& room) {

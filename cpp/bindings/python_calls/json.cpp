@@ -6,6 +6,8 @@
 
 #include "host_module.hpp"
 
+#include "millrace/base/eight_bytes.hpp"
+
 namespace millrace::python {
 namespace {
 
@@ -20,6 +22,18 @@ constexpr std::array<bool, 256> needs_escape = [] {
   table['"'] = table['\\'] = true;
   return table;
 }();
+
+// Up to where the text can be copied as it is.
+std::size_t plain_end(std::string_view text, std::size_t from) {
+  auto at = from;
+  for (; at + 8 <= text.size(); at += 8) {
+    base::EightBytes const eight(text.data() + at);
+    auto const found = eight.below(0x20) | eight.equal_to('"') | eight.equal_to('\\');
+    if (found) return at + base::EightBytes::first(found);
+  }
+  while (at < text.size() && !needs_escape[static_cast<unsigned char>(text[at])]) ++at;
+  return at;
+}
 
 void append_escaped(std::string& out, unsigned char c) {
   constexpr std::string_view digits = "0123456789abcdef";
@@ -53,15 +67,13 @@ Outcome append_str(std::string& out, PyObject* str) {
     return Outcome::unknown;
   }
   out += '"';
-  std::size_t from = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    auto const c = static_cast<unsigned char>(text[i]);
-    if (!needs_escape[c]) continue;
-    out.append(text, from, i - from);
-    append_escaped(out, c);
-    from = i + 1;
+  for (std::size_t from = 0;;) {
+    auto const end = plain_end(text, from);
+    out.append(text, from, end - from);
+    if (end == text.size()) break;
+    append_escaped(out, static_cast<unsigned char>(text[end]));
+    from = end + 1;
   }
-  out.append(text, from);
   out += '"';
   return Outcome::written;
 }

@@ -1,5 +1,7 @@
 #include "request.hpp"
 
+#include <charconv>
+
 #include "coroutine_call.hpp"
 #include "failure.hpp"
 #include "heap_type.hpp"
@@ -19,7 +21,10 @@ PyObject* parameter_value(PathParameter::Kind kind, std::string_view text) {
     case PathParameter::Kind::text:
       break;
     case PathParameter::Kind::integer: {
-      std::string const digits(text);  // ends in a zero byte
+      long long value = 0;
+      if (std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc{})
+        return PyLong_FromLongLong(value);  // the router has looked at the digits
+      std::string const digits(text);       // ends in a zero byte
       return PyLong_FromString(digits.c_str(), nullptr, 10);
     }
     case PathParameter::Kind::real: {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdint>
-#include <cstring>
+
+#include "millrace/base/eight_bytes.hpp"
 
 namespace millrace::observe {
 namespace {
@@ -15,20 +15,11 @@ constexpr std::array<bool, 256> make_plain() {
 }
 constexpr auto is_plain = make_plain();
 
-constexpr std::uint64_t in_every_byte(std::uint64_t byte) { return byte * 0x0101010101010101U; }
-
 // Whether eight bytes are plain all of them; looks at them at once, as most are.
 bool are_plain(const char* at) {
-  std::uint64_t eight = 0;
-  std::memcpy(&eight, at, sizeof eight);
-  constexpr auto ones = in_every_byte(1), highs = in_every_byte(0x80);
-  // A byte that is zero, or below 0x20, borrows from its highest bit.
-  auto const equals = [=](std::uint64_t byte) {
-    auto const different = eight ^ in_every_byte(byte);
-    return (different - ones) & ~different;
-  };
-  auto const below_space = (eight - in_every_byte(0x20)) & ~eight;
-  return ((eight | below_space | equals('"') | equals('\\') | equals(0x7f)) & highs) == 0;
+  base::EightBytes const eight(at);
+  return (eight.beyond_ascii() | eight.below(0x20) | eight.equal_to('"') | eight.equal_to('\\') |
+          eight.equal_to(0x7f)) == 0;
 }
 
 bool is_plain_byte(char c) { return is_plain[static_cast<unsigned char>(c)]; }
