@@ -40,6 +40,11 @@ class Life(ABC):
 
     def __init__(self, pattern: AnyPattern | None, drain: float | str) -> None:
         self._drain_s = seconds(drain)
+        if not isinstance(pattern, AnyPattern | None):
+            raise TypeError(
+                f"pattern={pattern!r}: use a value of millrace.patterns, such as single_thread(); "
+                "millrace.patterns.parse() makes one of a text"
+            )
         self._pattern = pattern if pattern is not None else patterns.single_thread()
         self._core: ServedBy | None = None
         # Why the worker processes were given up, and whom to tell; empty while all is well.

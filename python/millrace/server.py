@@ -86,7 +86,7 @@ class Server(Sight):
     Raises
     ------
     TypeError
-        ``app`` is no `App`.
+        ``app`` is no `App`, or ``pattern`` is no value of `millrace.patterns`.
     ValueError
         An option has a value that cannot be used.
 

@@ -214,6 +214,17 @@ def test_native_routes_need_no_gil(serve, pattern):
 # --- the values -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("given", ["reuseport_shards", patterns.reuseport_shards])
+def test_a_server_wants_a_pattern_and_not_its_name_or_function(app, given):
+    for make in (
+        lambda: mr.Server(app, pattern=given),
+        lambda: mr.TcpServer(mr.tcp.echo, pattern=given),
+        lambda: mr.UdpServer(mr.udp.echo, pattern=given),
+    ):
+        with pytest.raises(TypeError, match=r"pattern=.*: use a value of millrace\.patterns"):
+            make()
+
+
 def test_all_yields_every_recipe_and_every_way_to_wake_up():
     found = list(patterns.all())
     assert {pattern.name for pattern in found} == set(patterns._NAMED) - {
