@@ -11,6 +11,7 @@ from typing import Any
 
 from millrace import chain
 from millrace.app import App
+from millrace.errors import WrongState
 from millrace.http import BackgroundTask
 
 __all__ = ["Lifetime"]
@@ -24,20 +25,28 @@ _SLICE_S = 0.1
 _CLEAN_UP_S = 1.0
 
 
+def _no_loop() -> asyncio.AbstractEventLoop:
+    raise WrongState("the server does not run")
+
+
 class Lifetime:
     """The asyncio side of one app on one server, from before its first request to after its last.
 
     Any thread but the asyncio loop's own, unless a method says otherwise.
     """
 
-    def __init__(self, app: App, get_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    def __init__(self, app: App) -> None:
         self._apps = list(app._all_apps())
-        self._get_loop = get_loop
+        self._get_loop: Callable[[], asyncio.AbstractEventLoop] = _no_loop
         self._loop: asyncio.AbstractEventLoop | None = None
         self._entered: Future[None] = Future()
         self._leaving: asyncio.Event | None = None  # of the loop, as the two below
         self._tasks: set[asyncio.Task[Any]] = set()
         self._life: Future[None] | None = None
+
+    def run_on(self, get_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+        """Run on the loop that the engine starts when it is asked for."""
+        self._get_loop = get_loop
 
     def enter(self) -> None:
         """Run the lifespans up to their ``yield``; what they raise is raised."""
@@ -61,6 +70,7 @@ class Lifetime:
         if self._life is not None:
             self._life.cancel()
         self.unregister()
+        self._loop, self._get_loop = None, _no_loop  # the engine holds this, and need not live on
 
     def unregister(self) -> None:
         """Let the apps know that they are no longer served here."""

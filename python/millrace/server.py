@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from millrace import _core, chain, errors, patterns
 from millrace.access_log import AccessLog, RequestLogs
@@ -12,7 +13,6 @@ from millrace.app import App, check_app
 from millrace.drain import Drain
 from millrace.filters import ProxyHeaders
 from millrace.handler_server import bind_list
-from millrace.http import Request
 from millrace.lifetime import Lifetime
 from millrace.limits import Limits
 from millrace.monitor import Monitor, chosen_path
@@ -313,10 +313,13 @@ class Server(Sight):
                 inherited=inherited,
                 on_failure=self._on_failure,
             )
+        lifetime = Lifetime(self._app)
         hooks = _core.AppHooks(
             app=self._app,
-            on_exception=self._on_exception,
-            on_background=self._on_background,
+            # Not methods of this server: what holds it would keep a stopped one until the collector
+            # comes, and its descriptors.
+            on_exception=partial(chain.answer_error, (self._app._errors,)),
+            on_background=lifetime.run_background,
             form_limits=self._limits.form,
         )
         on_threads = isinstance(self._pattern.dispatch, patterns.Queue)
@@ -329,7 +332,8 @@ class Server(Sight):
         is_ours = not any(bind.startswith("fd://") for bind in self._binds)
         self._options.takes_over = bool(inherited) and is_ours
         core = _core.Server(self._options, routes, hooks, recorders)
-        return core, Lifetime(self._app, core.asyncio_loop)
+        lifetime.run_on(core.asyncio_loop)
+        return core, lifetime
 
     def _stop(self, patience: float, idle: Literal["close", "one_more"]) -> None:
         drain = Drain(self._running_core(), patience, self._hurry.is_set)
@@ -381,15 +385,6 @@ class Server(Sight):
         if self._logs is not None:
             self._logs.forget()
         self._logs = self._monitor = None
-
-    def _on_exception(self, request: Request, error: BaseException) -> Any:
-        """Answer what a handler raised, or raise it: then the engine logs it and answers 500."""
-        return chain.answer_error((self._app._errors,), request, error)
-
-    def _on_background(self, task: object) -> None:
-        lifetime = self._lifetime
-        if isinstance(lifetime, Lifetime):
-            lifetime.run_background(task)
 
 
 # Arguments that a worker process gets another way: a descriptor per address, the inner pattern.

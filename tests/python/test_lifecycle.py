@@ -147,6 +147,29 @@ def test_threads_and_descriptors_are_given_back(app, pattern):
     eventually(lambda: all(now <= then for now, then in zip(held(), before, strict=True)))
 
 
+def test_a_stopped_server_goes_with_its_last_reference(app):
+    """Its loops have descriptors that are not to wait for the collector."""
+
+    @app.get("/waits")
+    async def waits(request):
+        await asyncio.sleep(0)
+        return "waited"
+
+    def serve_once():
+        with mr.Server(app, pattern=mr.patterns.reuseport_shards(loops=2)) as server:
+            assert get(server, "/waits").body == b"waited"
+
+    serve_once()
+    gc.collect()
+    gc.disable()
+    try:
+        before = set(Path("/proc/self/fd").iterdir())
+        serve_once()
+        assert set(Path("/proc/self/fd").iterdir()) <= before
+    finally:
+        gc.enable()
+
+
 def test_a_server_that_cannot_start_leaves_nothing(app):
     with mr.Server(app) as first:
         second = mr.Server(app, bind=f"127.0.0.1:{first.port}")
