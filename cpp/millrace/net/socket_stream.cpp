@@ -30,8 +30,10 @@ void acknowledge_quickly(int descriptor) {
 }
 
 // Bytes of files per write, and so per turn of the loop: what is not in the page cache is read from
-// the disk meanwhile, and a quick reader would keep the loop from its other connections.
-constexpr std::size_t file_bytes_per_write = 1024 * 1024;
+// the disk meanwhile, and a quick reader would keep the loop from its other connections. Half of it
+// costs a ninth more of CPU for a file of 10 MB, twice as much saves nothing: a socket seldom takes
+// more.
+constexpr std::size_t file_bytes_per_write = 2 * 1024 * 1024;
 
 // sendfile has no MSG_NOSIGNAL, and a program may want to be ended by SIGPIPE when its own output
 // breaks off; a client that leaves must not do that. The signal may come along with a count:
