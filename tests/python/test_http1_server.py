@@ -441,10 +441,12 @@ def test_an_idle_connection_is_closed_without_a_word(serve, app):
 def test_a_connection_is_not_idle_while_its_answer_is_taken(serve):
     app, size = mr.App(), 8_000_000
     app.respond("/", b"x" * size)
-    server = serve(app, limits=mr.Limits(idle_timeout="500ms"))
+    # Idle begins when the kernel has the last byte: with a small buffer the client has it soon after.
+    options = mr.SocketOptions(send_buffer=32_768)
+    server = serve(app, limits=mr.Limits(idle_timeout="1s"), socket_options=options)
     with Wire(server, receive_buffer=4096) as wire:
         wire.send(request("GET", "/"))
-        threading.Event().wait(1.0)  # longer than that
+        threading.Event().wait(2.0)  # longer than that
         assert len(wire.read().body) == size
         assert len(wire.get("/").body) == size
     assert server.stats().total("partial_writes") > 0
