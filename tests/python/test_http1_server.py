@@ -441,7 +441,7 @@ def test_an_idle_connection_is_closed_without_a_word(serve, app):
 def test_a_connection_is_not_idle_while_its_answer_is_taken(serve):
     app, size = mr.App(), 8_000_000
     app.respond("/", b"x" * size)
-    # Idle begins when the kernel has the last byte: with a small buffer the client has it soon after.
+    # Idle begins when the kernel has the last byte: of a small buffer the client has it soon after.
     options = mr.SocketOptions(send_buffer=32_768)
     server = serve(app, limits=mr.Limits(idle_timeout="1s"), socket_options=options)
     with Wire(server, receive_buffer=4096) as wire:
